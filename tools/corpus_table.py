@@ -19,7 +19,7 @@ def corpus_table(index: CorpusIndex) -> Table:
     made_up = " (synthetic sounds and rooms)" if corpus.synthetic else ""
     table = Table(title=f"{corpus.name}{made_up}", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
-    table.add_column(justify="right")
+    table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_row("scenes", f"{found.scenes:,}", f"{found.hours(corpus.sample_rate):.2f} hours")
     table.add_row("size", f"{index.size / 1e6:,.1f} MB", f"{len(index.shards)} shard(s)")
@@ -30,7 +30,7 @@ def corpus_table(index: CorpusIndex) -> Table:
     _section(table, "SNR of targets", snr)
     _section(table, "targets at once", _time(found, corpus.sample_rate), unit=" s")
     table.add_section()
-    table.add_row("overlap", f"{found.overlap():.1%}", "of the time with a target has two or more")
+    table.add_row("overlap", f"{found.overlap():.1%}", "of the time with targets has several")
     table.add_row("repeated class", f"{found.same_class_scenes:,}", "scenes with two targets of one class")
     table.add_row("no background", f"{found.noiseless_scenes:,}", "scenes")
     table.add_row("clipped", f"{found.clipped_samples:,}", f"samples in {found.clipped_scenes:,} scenes")

@@ -8,11 +8,14 @@ of the originals cancel against that gain and are not made.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..assets.catalog import Catalog
 from ..errors import SynthError
 from ..scenes.labels import StrongLabel, strong_labels
 from ..scenes.rules import RULES
@@ -67,11 +70,28 @@ def render(spec: SceneSpec, sounds: SoundSource, stems: Collection[str] = DEFAUL
         SynthError: A stem, file or position does not exist, a file is damaged, or an event is
             silent (an error by our own rules; a zero target by the official ones).
     """
-    return Renderer(sounds).render(spec, stems)
+    return _renderer(sounds).render(spec, stems)
+
+
+def _renderer(sounds: SoundSource) -> Renderer:
+    """Return this thread's renderer of a catalog, or a new one for any other source."""
+    if not isinstance(sounds, Catalog):
+        return Renderer(sounds)
+    kept: WeakKeyDictionary[Catalog, Renderer] | None = getattr(_LOCAL, "renderers", None)
+    if kept is None:
+        kept = _LOCAL.renderers = WeakKeyDictionary()
+    if sounds not in kept:
+        kept[sounds] = Renderer(sounds)
+    return kept[sounds]
+
+
+_LOCAL = threading.local()
 
 
 class Renderer:
     """Renders scenes one after the other, keeping its working memory between them.
+
+    For one thread at a time; `render` keeps one per catalog and thread.
 
     Args:
         sounds: Where events, noises and RIRs come from.

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from synth import Catalog, Renderer, SynthError, build_catalog, build_spectra, load_recipe, open_sounds, plan
+from synth import (
+    Catalog,
+    Renderer,
+    SynthError,
+    build_catalog,
+    build_spectra,
+    load_recipe,
+    open_sounds,
+    plan,
+    render,
+)
 from synth.rendering.sounds import CatalogSounds
 from tests.builders import make_dev_set
 
@@ -62,6 +75,26 @@ def test_a_cut_file_of_spectra_is_named(tmp_path: Path) -> None:
     spec = plan(load_recipe("dcase2025"), catalog, 0, 0)
     with pytest.raises(SynthError, match=r"spectra-.*bytes, expected"):
         Renderer(sounds).render(spec)
+
+
+def test_threads_that_render_one_catalog_do_not_disturb_each_other(tmp_path: Path) -> None:
+    catalog = make_catalog(tmp_path)
+    recipe = load_recipe("dcase2025")
+    specs = [plan(recipe, catalog, 0, index) for index in range(8)]
+    alone = [Renderer(catalog).render(spec).mixture for spec in specs]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda spec: render(spec, catalog).mixture, specs))
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_a_catalog_that_is_no_longer_used_is_let_go(tmp_path: Path) -> None:
+    """Rendering from many catalogs in one program does not pile up their memory."""
+    catalog = make_catalog(tmp_path)
+    render(plan(load_recipe("dcase2025"), catalog, 0, 0), catalog)
+    gone = weakref.ref(catalog)
+    del catalog
+    gc.collect()
+    assert gone() is None
 
 
 def test_one_process_opens_a_catalog_once(tmp_path: Path) -> None:
