@@ -180,6 +180,21 @@ def map_array(path: Path, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     raise SynthError(fault, where=path, remedy=_REBUILD)
 
 
+def will_need(array: NDArray[Any]) -> None:
+    """Ask the system to read the pages of an array of `map_array` ahead, without waiting for them.
+
+    Touching them one after the other would wait for the disk a few pages at a time.
+    """
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    pages = getattr(root.base, "obj", None)
+    if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED"):
+        start = array.ctypes.data - root.ctypes.data
+        first = start & -mmap.PAGESIZE
+        pages.madvise(mmap.MADV_WILLNEED, first, start - first + array.nbytes)
+
+
 def _map_place(folder: Path) -> PlaceRirs:
     try:
         meta = json.loads((folder / "meta.json").read_text("utf-8"))

@@ -148,6 +148,8 @@ class _Rendering:
         apart = "wet" in stems or "interference" in stems
         convolved = bool(stems & {"mixture", "wet", "interference"})
         need_dry = "dry" in stems or spec.labels.support == "active"
+        if convolved:
+            self.spectra.prefetch(spec, [event.position for event in (*spec.targets, *spec.interferers)])
         targets = self._sources(spec.targets) if convolved or need_dry else []
         inner = self._interferers() if stems & {"mixture", "interference"} else ()
         interferers = self._sources(inner)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..assets.rirs import PlaceRirs, Rir, autocorrelation, map_array
+from ..assets.rirs import PlaceRirs, Rir, autocorrelation, map_array, will_need
 from ..errors import SynthError
 from ..files import atomic_write
 from ..scenes.rules import RULES
@@ -101,6 +101,12 @@ class SpectraSource:
             self._recent.move_to_end(key)
         return found
 
+    def prefetch(self, spec: SceneSpec, positions: Iterable[int]) -> None:
+        """Start reading the kept spectra of some positions of the scene's place."""
+        if spec.trim == _UNTRIMMED and (kept := self._kept_spectra(spec)) is not None:
+            for position in positions:
+                kept.prefetch(position)
+
     def taps(self, spec: SceneSpec, position: int) -> Rir:
         """Return one position's RIR in the time domain, trimmed as the scene says."""
         rir = self._sounds.rir(spec.place, position, spec.rules, spec.sample_rate)
@@ -147,6 +153,11 @@ class KeptSpectra:
         rows = self._channels * self._parts + self._parts + 1
         flat = map_array(file, np.dtype("<c8"), positions * rows * (block + 1))
         self._data: convolve.Spectra = flat.reshape(positions, rows, block + 1)
+
+    def prefetch(self, position: int) -> None:
+        """Start reading one position's spectra from disk, if it exists."""
+        if 0 <= position < len(self._data):
+            will_need(self._data[position])
 
     def get(self, position: int) -> RirSpectra:
         """Return views of one position's spectra."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from synth.assets.rirs import RirBank, autocorrelation, length_at, make_rir, taps_at
+from synth.assets.rirs import RirBank, autocorrelation, length_at, make_rir, map_array, taps_at, will_need
 from synth.errors import SynthError
 from synth.files import sha256_file
 from tests.builders import around, room, write_sofa
@@ -172,3 +172,13 @@ def test_disk_fails_at_every_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         if not disk.failed:
             break
     assert 8 < n < 99
+
+
+def test_reading_ahead_changes_nothing_and_leaves_other_arrays_alone(tmp_path: Path) -> None:
+    """A hint to the system: any part of a mapped file, or an array that is no file at all."""
+    numbers = np.arange(5_000, dtype="<f4")
+    (tmp_path / "numbers").write_bytes(numbers.tobytes())
+    mapped = map_array(tmp_path / "numbers", np.dtype("<f4"), 5_000).reshape(5, 1_000)
+    for part in (mapped, mapped[3], mapped[4, 999:], numbers):
+        will_need(part)
+    assert np.array_equal(mapped.reshape(-1), numbers)
