@@ -124,6 +124,30 @@ def a_to_b_matrix(capsules: Directions = TETRAHEDRON, scaling: Scaling = "cardio
     return np.asarray(matrix)
 
 
+def turning_matrix(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the `(4, 4)` matrix on W Y Z X that turns or mirrors a sound field.
+
+    Args:
+        xyz: `(3, 3)` orthogonal: what happens to directions (x front, y left, z up). Y, Z and X are
+            the sound's components along these axes times W's, so they turn as directions do.
+    """
+    matrix = np.eye(FOA_CHANNELS)
+    axes = [1, 2, 0]  # Y Z X
+    matrix[1:, 1:] = xyz[np.ix_(axes, axes)]
+    return matrix
+
+
+def capsule_matrix(gains: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the `(4, 4)` matrix on W Y Z X of a tetrahedral microphone with unequal capsules.
+
+    Args:
+        gains: `(4,)` factors of the capsules in the order of `TETRAHEDRON`; its conversion to W Y Z X
+            knows nothing of them.
+    """
+    to_foa = a_to_b_matrix()
+    return np.asarray(to_foa @ np.diag(gains) @ np.linalg.inv(to_foa))
+
+
 def convert(x: Audio | NDArray[np.float64], matrix: NDArray[np.float64]) -> Audio:
     """Apply a conversion to `(..., 4, samples)`; the result is float32 and of the same shape."""
     converted: Audio = np.matmul(matrix, x.astype(np.float64)).astype(np.float32)

@@ -232,6 +232,12 @@ def _check_expressible(spec: SceneSpec, form: Form) -> None:
         raise _inexpressible("dry.channel", f"channel {spec.dry.channel}", "write the 2025 form")
     if spec.trim != TrimSpec():
         raise _inexpressible("trim", "shortened RIRs", "plan the scene without rirs.trim")
+    if spec.effects is not None:
+        raise _inexpressible("effects", "a scene with effects", "plan the scene without effects")
+    for event in (*spec.targets, *spec.interferers):
+        if event.effects or event.cut_before:
+            what = "an event with effects" if event.effects else "an event that starts before the scene"
+            raise _inexpressible(f"the event {event.path}", what, "plan the scene without effects")
     if noise is not None and noise.file_times is None and noise.start > 0 and noise.duration < spec.duration:
         raise _inexpressible("noise", "a part of a noise shorter than the scene", "use the whole noise")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import Problem
+from .effects import effect_frequencies, pitch_steps, uses_pitch
 from .recipe import Recipe
 from .sets import Kind, known_sets, set_problems
 from .sound_list import SoundList
@@ -26,7 +27,12 @@ _KINDS: dict[str, Kind] = {
 
 def demand_problems(recipe: Recipe, tables: PlanTables, stock: Stock) -> list[Problem]:
     """Find what a recipe asks for and a catalog cannot give; empty when scenes can be planned."""
-    return [*_missing(recipe, tables, stock), *_impossible(recipe, stock), *_crowded(recipe, stock)]
+    return [
+        *_missing(recipe, tables, stock),
+        *_impossible(recipe, stock),
+        *_crowded(recipe, stock),
+        *_unhearable(recipe),
+    ]
 
 
 def _missing(recipe: Recipe, tables: PlanTables, stock: Stock) -> list[Problem]:
@@ -51,23 +57,25 @@ def _missing(recipe: Recipe, tables: PlanTables, stock: Stock) -> list[Problem]:
     )
     for name, needed, have, table, sets, key in needs:
         if needed and not have:
-            problems.append(_none_left(where, name, table, recipe.split, sets, key))
+            problems.append(_none_left(where, name, table, recipe, sets, key))
         elif sets is not None:
-            of_split = table[table["split"] == recipe.split]
+            of_split = table[table["split"].isin(recipe.splits)]
             problems += set_problems(f"{where}: {key}", of_split, _KINDS[name], sets)
     return problems
 
 
 def _none_left(
-    where: str, name: str, table: DataFrame, split: str, sets: Sequence[str] | None, key: str
+    where: str, name: str, table: DataFrame, recipe: Recipe, sets: Sequence[str] | None, key: str
 ) -> Problem:
-    of_split = table[table["split"] == split]
+    of_split = table[table["split"].isin(recipe.splits)]
     if len(of_split) and sets is not None:
         known = ", ".join(known_sets(of_split, _KINDS[name]))
         return Problem(f"{where}: {key}", f"no {name} are of {', '.join(sets)}", f"choose from {known}")
     splits = ", ".join(sorted(table["split"].unique().tolist())) or "nothing"
     return Problem(
-        f"{where}: split", f"the catalog has no {name} for the split {split}", f"for {name} it has: {splits}"
+        f"{where}: split",
+        f"the catalog has no {name} for the split {recipe.split}",
+        f"for {name} it has: {splits}",
     )
 
 
@@ -128,4 +136,22 @@ def _crowded(recipe: Recipe, stock: Stock) -> list[Problem]:
         if most * min(shortest, longest_event(recipe)) > room:
             what = f"{most} events do not fit with at most {recipe.scene.max_overlap} at a time"
             problems.append(Problem(f"{recipe.name}: {key}", what, "lower it or raise scene.max_overlap"))
+    return problems
+
+
+def _unhearable(recipe: Recipe) -> list[Problem]:
+    """Find effects that cannot be made at the scene's rate."""
+    where, rate = f"{recipe.name}: effects", recipe.scene.sample_rate
+    problems = [
+        Problem(
+            f"{where}.{key}",
+            f"up to {highest:g} Hz, the scenes end below {rate / 2:g} Hz",
+            "lower it or raise scene.sample_rate",
+        )
+        for key, highest in effect_frequencies(recipe.effects).items()
+        if highest >= rate / 2
+    ]
+    if uses_pitch(recipe.effects.events) and pitch_steps(rate) < 50:
+        what = f"the rate {rate} Hz has no divisor from 50 to 200, which pitch shifts are made of"
+        problems.append(Problem(f"{where}.events.pitch_shift", what, "choose a rate such as 32000"))
     return problems

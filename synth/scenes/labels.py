@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import SynthError
 from ..units import Audio, Decibels, Degrees, Hertz, Metres, Samples, Seconds
+from .effect_specs import turned
 from .spec import EventSpec, Point, SceneSpec, Support
 
 LEVEL_FRAME: Seconds = 0.010
@@ -64,6 +65,8 @@ def strong_labels(
     - `tail`: from the onset to the end of the whole convolved signal, onset + duration + taps - 1,
       at most T (the support of the CP-JKU system of 2025).
 
+    Directions are as heard: turned and mirrored when the scene is.
+
     Two events of one class stay two labels, also where they overlap.
 
     Args:
@@ -91,7 +94,7 @@ def strong_labels(
         assert dry is not None
         extents = [_active(e, d, spec) for e, d in zip(spec.targets, dry, strict=True)]
     return [
-        StrongLabel(event.label, onset, offset, kind, n, *direction(event.xyz))
+        StrongLabel(event.label, onset, offset, kind, n, *heard_from(event, spec))
         for n, (event, pieces) in enumerate(zip(spec.targets, extents, strict=True))
         for onset, offset in pieces
     ]
@@ -144,6 +147,12 @@ def direction(xyz: Point) -> tuple[Degrees, Degrees, Metres]:
     azimuth = math.degrees(math.atan2(y, x))
     elevation = math.degrees(math.atan2(z, math.hypot(x, y)))
     return azimuth, elevation, math.sqrt(x * x + y * y + z * z)
+
+
+def heard_from(event: EventSpec, spec: SceneSpec) -> tuple[Degrees, Degrees, Metres]:
+    """Return the direction of an event in a scene: of its position, turned as the scene is."""
+    space = None if spec.effects is None else spec.effects.space
+    return direction(turned(event.xyz, space))
 
 
 def _end(event: EventSpec, spec: SceneSpec) -> Samples:

@@ -6,14 +6,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from ..errors import ProblemsError, SynthError
-from ..units import Decibels, Samples
+from ..units import Decibels, Hertz, Samples
 from .demands import demand_problems
+from .effect_sections import NO_EFFECTS, Role, snr_range
+from .effects import NOTHING, DrawnEffects, draw_event_effects, draw_scene_effects
 from .onsets import draw_onset
 from .recipe import Recipe
 from .seeding import Draws, draws_for
 from .sound_list import Sound, SoundList
 from .spec import EventSpec, NoiseSpec, Origin, SceneSpec
 from .stock import Place, PlanTables, Stock, longest_event, scene_samples, take_stock
+from .windowing import Window, draw_window, seen
 
 __all__ = ["PlanTables", "check_plannable", "plan"]
 
@@ -41,7 +44,8 @@ def plan(recipe: Recipe, catalog: PlanTables, seed: int, index: int) -> SceneSpe
     positions are far enough apart.
 
     Place, targets, interferers and noise have streams of random numbers of their own: a recipe
-    that changes only one of them keeps the others.
+    that changes only one of them keeps the others. So has every effect, see `draw_event_effects`;
+    a time stretch moves the range that the event's onset is drawn from.
 
     Args:
         recipe: How.
@@ -90,6 +94,12 @@ class _Planner:
         self.seed, self.index = seed, index
         self.scene = scene_samples(recipe)
         self.longest = longest_event(recipe)
+        self.effects = None if recipe.effects == NO_EFFECTS else recipe.effects
+        self.window = Window() if self.effects is None else draw_window(self.effects, seed, index, self.rate)
+
+    @property
+    def rate(self) -> Hertz:
+        return self.recipe.scene.sample_rate
 
     def spec(self, catalog_hash: str) -> SceneSpec:
         recipe = self.recipe
@@ -99,30 +109,52 @@ class _Planner:
         repeated = draws.uniform(0, 1) < recipe.targets.same_class.rate and count >= 2
         places = self.stock.wide_places if repeated else self.stock.places
         place = places[self._draws("place").choice(len(places))]
+        targets = self._targets(draws, place, count, repeated)
+        interferers = self._interferers(self._draws("interferers"), place)
+        effects = None
+        if self.effects is not None:
+            keep = round(self.effects.scene.keep * self.rate)
+            wanted = min(recipe.targets.count[0], count)
+            targets, interferers = seen(self.window, targets, interferers, self.scene, keep, wanted)
+            effects = draw_scene_effects(self.effects, self.seed, self.index)
         return SceneSpec(
             rules=recipe.rules,
             sample_rate=recipe.scene.sample_rate,
             duration=self.scene,
             ref_db=recipe.scene.ref_db,
             place=place.path,
-            targets=self._targets(draws, place, count, repeated),
-            interferers=self._interferers(self._draws("interferers"), place),
+            targets=targets,
+            interferers=interferers,
             noise=self._noise(self._draws("noise")),
             dry=self.stock.dry,
             labels=self.stock.labels,
             trim=self.stock.trim,
             origin=self._origin(catalog_hash),
+            effects=effects,
         )
+
+    def _event_effects(self, role: Role, count: int) -> list[DrawnEffects]:
+        if self.effects is None:
+            return [NOTHING] * count
+        return draw_event_effects(self.effects, self.seed, self.index, role, count, self.rate)
+
+    def _snr_range(self, role: Role) -> tuple[Decibels, Decibels]:
+        final = self.recipe.targets.snr_db if role == "targets" else self.recipe.interference.snr_db
+        if self.effects is None:
+            return final
+        return snr_range(self.effects.scene.snr_curriculum, role, final, self.index)
 
     def _draws(self, purpose: str) -> Draws:
         return draws_for(self.seed, self.index, purpose)
 
     def _targets(self, draws: Draws, place: Place, count: int, repeated: bool) -> tuple[EventSpec, ...]:
-        return self._tried(lambda: self._try_targets(draws, place, count, repeated))
+        effects = self._event_effects("targets", count)
+        return self._tried(lambda: self._try_targets(draws, place, effects, repeated))
 
     def _interferers(self, draws: Draws, place: Place) -> tuple[EventSpec, ...]:
         count = draws.integer(*self.recipe.interference.count)
-        return self._tried(lambda: self._try_interferers(draws, place, count))
+        effects = self._event_effects("interference", count)
+        return self._tried(lambda: self._try_interferers(draws, place, effects))
 
     def _tried(self, attempt: Callable[[], list[EventSpec]]) -> tuple[EventSpec, ...]:
         """Return the events of the first attempt that found room for all, in onset order."""
@@ -137,8 +169,11 @@ class _Planner:
             remedy="loosen this rule or ask for fewer events",
         )
 
-    def _try_targets(self, draws: Draws, place: Place, count: int, repeated: bool) -> list[EventSpec]:
+    def _try_targets(
+        self, draws: Draws, place: Place, effects: Sequence[DrawnEffects], repeated: bool
+    ) -> list[EventSpec]:
         same, classes = self.recipe.targets.same_class, self.stock.events
+        count, snr_db = len(effects), self._snr_range("targets")
         copies = draws.integer(1, min(count - 1, same.max_duplicates)) if repeated else 0
         left = list(classes)
         if count - copies > len(left):
@@ -156,15 +191,18 @@ class _Planner:
                 sound = self._other_source(draws, sounds, [used[m][1] for m in twins])
                 positions = place.apart([events[m].position for m in twins], same.min_angle)
             used.append((sounds, sound))
-            events.append(self._event(draws, sound, place, positions, events, self.recipe.targets.snr_db))
+            events.append(self._event(draws, sound, place, positions, events, snr_db, effects[n]))
         return events
 
-    def _try_interferers(self, draws: Draws, place: Place, count: int) -> list[EventSpec]:
+    def _try_interferers(
+        self, draws: Draws, place: Place, effects: Sequence[DrawnEffects]
+    ) -> list[EventSpec]:
         events: list[EventSpec] = []
-        for _ in range(count):
+        snr_db = self._snr_range("interference")
+        for drawn in effects:
             sounds = self.stock.interferers[draws.choice(len(self.stock.interferers))]
             sound = sounds[draws.choice(len(sounds))]
-            events.append(self._event(draws, sound, place, None, events, self.recipe.interference.snr_db))
+            events.append(self._event(draws, sound, place, None, events, snr_db, drawn))
         return events
 
     def _other_source(self, draws: Draws, sounds: SoundList, used: Sequence[Sound]) -> Sound:
@@ -182,12 +220,14 @@ class _Planner:
         positions: Sequence[int] | None,
         others: Sequence[EventSpec],
         snr_db: tuple[Decibels, Decibels],
+        drawn: DrawnEffects,
     ) -> EventSpec:
         """Draw the rest of an event: the part of the file, onset, position (None: any) and SNR."""
-        duration = min(sound.samples, self.longest)
-        start = draws.integer(0, sound.samples - duration)
+        read, duration, effects = drawn.fit(sound.samples, self.longest)
+        start = draws.integer(0, sound.samples - read)
         extents = [(other.onset, other.onset + other.duration) for other in others]
-        onset = draw_onset(draws, extents, duration, self.scene, self.recipe.scene.max_overlap)
+        line = self.scene + self.window.extra
+        onset = draw_onset(draws, extents, duration, line, self.recipe.scene.max_overlap)
         if onset is None:
             raise _NoRoom("scene.max_overlap")
         if positions is None:
@@ -204,8 +244,9 @@ class _Planner:
             onset=onset,
             position=position,
             xyz=place.point(position),
-            snr_db=draws.uniform(*snr_db),
+            snr_db=draws.uniform(*snr_db) + drawn.gain_db,
             source=sound.source,
+            effects=effects,
         )
 
     def _noise(self, draws: Draws) -> NoiseSpec:

@@ -7,67 +7,25 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from ..errors import SynthError
 from ..units import SCENE_RATE, Decibels, Degrees, Hertz, Seconds
 from .bounded import load_yaml
+from .effect_sections import NO_EFFECTS, EffectsSection
 from .overrides import apply_overrides, substituted
 from .presets import list_recipes as list_recipes
 from .presets import recipe_source
+from .ranges import CLASSES, COUNTS, LEVELS, MAX_EVENTS, SETS, Counts, Levels, Names, Section
 from .recipe_errors import recipe_problems
 from .spec import Finite, Support
 
 MAX_RECIPE_BYTES = 1 << 18
-MAX_EVENTS = 32
-
-Number = TypeVar("Number", int, float)
 
 
-def _pair(value: Any) -> Any:
-    """Read a list of two as a range and a single number as a range of one."""
-    if isinstance(value, list):
-        return tuple(value)
-    if isinstance(value, int | float):
-        return (value, value)
-    return value
-
-
-def _ordered(value: tuple[Number, Number]) -> tuple[Number, Number]:
-    if value[0] > value[1]:
-        raise ValueError(f"the low end {value[0]} is above the high end {value[1]}")
-    return value
-
-
-def _names(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _distinct(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    if value is not None and (not value or len(set(value)) < len(value)):
-        raise ValueError("must be null or a list of different names, at least one")
-    return value
-
-
-_Count = Annotated[int, Field(ge=0, le=MAX_EVENTS)]
-_Level = Annotated[Finite, Field(ge=-100, le=100)]
-Counts = Annotated[tuple[_Count, _Count], BeforeValidator(_pair), AfterValidator(_ordered)]
-Levels = Annotated[tuple[_Level, _Level], BeforeValidator(_pair), AfterValidator(_ordered)]
-Names = Annotated[tuple[str, ...] | None, BeforeValidator(_names), AfterValidator(_distinct)]
-
-_COUNTS = f"[low, high], both included, 0 to {MAX_EVENTS}"
-_LEVELS = "[low, high] in dB, -100 to 100"
-_CLASSES = "a list of class names, or null for all that the catalog has"
-_SETS = "a list of names (of manifests/sets.yaml or the catalog's column `set`; -name takes out), null: all"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class SceneSection(_Section):
+class SceneSection(Section):
     """What holds for the scene as a whole."""
 
     duration: Seconds = Field(10.0, ge=0.1, le=600, description="seconds, 0.1 to 600")
@@ -77,7 +35,7 @@ class SceneSection(_Section):
     max_event_duration: Seconds = Field(10.0, ge=0.01, le=600, description="seconds, 0.01 to 600")
 
 
-class SameClassSection(_Section):
+class SameClassSection(Section):
     """When two and more targets of one scene share a class, and how far apart they are."""
 
     rate: float = Field(0.0, ge=0, le=1, description="0 to 1")
@@ -86,53 +44,53 @@ class SameClassSection(_Section):
     exclusion_depth: int = Field(1, ge=0, le=16, description="0 to 16 folders")
 
 
-class TargetsSection(_Section):
+class TargetsSection(Section):
     """The events that a system has to find."""
 
-    count: Counts = Field((1, 3), description=_COUNTS)
-    snr_db: Levels = Field((5.0, 20.0), description=_LEVELS)
-    classes: Names = Field(None, description=_CLASSES)
+    count: Counts = Field((1, 3), description=COUNTS)
+    snr_db: Levels = Field((5.0, 20.0), description=LEVELS)
+    classes: Names = Field(None, description=CLASSES)
     same_class: SameClassSection = SameClassSection()
 
 
-class InterferenceSection(_Section):
+class InterferenceSection(Section):
     """The events that a system has to ignore."""
 
-    count: Counts = Field((1, 2), description=_COUNTS)
-    snr_db: Levels = Field((0.0, 15.0), description=_LEVELS)
-    classes: Names = Field(None, description=_CLASSES)
-    sets: Names = Field(None, description=_SETS)
+    count: Counts = Field((1, 2), description=COUNTS)
+    snr_db: Levels = Field((0.0, 15.0), description=LEVELS)
+    classes: Names = Field(None, description=CLASSES)
+    sets: Names = Field(None, description=SETS)
 
 
-class NoiseSection(_Section):
+class NoiseSection(Section):
     """The background."""
 
     snr_db: Decibels = Field(0.0, ge=-100, le=100, description="dB, -100 to 100")
-    sets: Names = Field(None, description=_SETS)
+    sets: Names = Field(None, description=SETS)
     start: Literal["seconds", "samples"] = Field("seconds", description="seconds or samples")
 
 
-class TrimSection(_Section):
+class TrimSection(Section):
     """How RIRs are shortened before use."""
 
     seconds: Annotated[Finite, Field(gt=0, le=60)] | None = Field(None, description="up to 60 s, or null")
     at_noise_floor: bool = Field(False, description="true or false")
 
 
-class RirsSection(_Section):
+class RirsSection(Section):
     """The places."""
 
-    sets: Names = Field(None, description=_SETS)
+    sets: Names = Field(None, description=SETS)
     trim: TrimSection = TrimSection()
 
 
-class EventsSection(_Section):
+class EventsSection(Section):
     """Which target recordings may be used."""
 
-    sets: Names = Field(None, description=_SETS)
+    sets: Names = Field(None, description=SETS)
 
 
-class DrySection(_Section):
+class DrySection(Section):
     """The window of the RIR that makes the dry target."""
 
     channel: int = Field(0, ge=0, le=63, description="0 to 63")
@@ -140,7 +98,7 @@ class DrySection(_Section):
     after_ms: float = Field(50.0, gt=0, le=1000, description="milliseconds, above 0 to 1000")
 
 
-class LabelsSection(_Section):
+class LabelsSection(Section):
     """What strong labels enclose."""
 
     support: Support = Field("event", description="event, active or tail")
@@ -148,7 +106,7 @@ class LabelsSection(_Section):
     frame: Seconds = Field(0.04, ge=0.001, le=1, description="seconds, 0.001 to 1")
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """How scenes are drawn; see the presets for a comment on every number.
 
     `rules` is what the planned scenes say of themselves: which year's window and peak rule the
@@ -159,7 +117,9 @@ class Recipe(_Section):
     title: str = Field("", max_length=200, description="one line, at most 200 characters")
     synthetic: bool = Field(False, description="true or false")
     rules: Literal["s5kit2025", "s5kit2026"] = Field(description="s5kit2025 or s5kit2026")
-    split: Literal["train", "valid", "test"] = Field("train", description="train, valid or test")
+    split: Literal["train", "valid", "test", "train-valid"] = Field(
+        "train", description="train, valid or test; train-valid for both"
+    )
     scene: SceneSection
     targets: TargetsSection = TargetsSection()
     interference: InterferenceSection = InterferenceSection()
@@ -168,6 +128,20 @@ class Recipe(_Section):
     events: EventsSection = EventsSection()
     dry: DrySection = DrySection()
     labels: LabelsSection = LabelsSection()
+    effects: EffectsSection = NO_EFFECTS
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A recipe without effects has the content, and so the hash, that it had before there were any.
+        fields: dict[str, Any] = handler(self)
+        if self.effects == NO_EFFECTS:
+            fields.pop("effects", None)
+        return fields
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits of the catalog that scenes are drawn from, their sounds and places pooled."""
+        return tuple(self.split.split("-"))
 
     @cached_property
     def recipe_hash(self) -> str:

@@ -14,19 +14,26 @@ from ..errors import Problem, ProblemsError, SynthError
 Schema = type[BaseModel]
 
 
-def recipe_problems(error: ValidationError, schema: Schema, where: str) -> SynthError:
+def recipe_problems(
+    error: ValidationError,
+    schema: Schema,
+    where: str,
+    *,
+    remedy: str = "correct the recipe or the --set options",
+) -> SynthError:
     """Return pydantic's findings as one error of ours, all faults at once.
 
     Args:
-        error: What validation of a recipe raised.
+        error: What validation of a recipe, or of another file of keys, raised.
         schema: The recipe's class.
         where: Name or file of the recipe.
+        remedy: What to do when several keys are wrong.
     """
     found = (_problem(fault, schema, where) for fault in error.errors(include_url=False))
     problems = list(dict.fromkeys(found))
     if len(problems) == 1:
         return problems[0].error()
-    return ProblemsError(problems, remedy="correct the recipe or the --set options")
+    return ProblemsError(problems, remedy=remedy)
 
 
 def nearest_key(key: str, schema: Schema) -> str | None:

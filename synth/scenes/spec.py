@@ -5,11 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from ..errors import Problem, ProblemsError, SynthError
 from ..units import SCENE_RATE
 from .bounded import load_json
+from .effect_specs import EventEffect, SceneEffects, stretch_fault
+from .plain import Finite as Finite
+from .plain import Plain as _Plain
 
 Rules = Literal["dcase2025", "dcase2026", "s5kit2025", "s5kit2026", "spatialscaper"]
 Support = Literal["event", "active", "tail"]
@@ -28,14 +38,9 @@ def _relative(value: str) -> str:
     return value
 
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Label = Annotated[str, AfterValidator(_one_name)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
 Point = tuple[Finite, Finite, Finite]
-
-
-class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
 class FileTimes(_Plain):
@@ -56,6 +61,9 @@ class EventSpec(_Plain):
     `start`, `duration` and `onset` are samples at the scene rate; `start` counts in the file
     after it was brought to that rate. `position` is the row of the RIR in its place; `xyz`
     is that position in metres (x front, y left, z up). `path` is relative to the data root.
+
+    `effects` change the dry sound, in this order. `cut_before` samples of the sound lie before the
+    scene: they are read (from `start` on) and ring into it, but are no part of `duration`.
     """
 
     label: Label
@@ -68,6 +76,22 @@ class EventSpec(_Plain):
     snr_db: Finite
     source: str | None = None
     file_times: FileTimes | None = None
+    cut_before: Annotated[int, Field(ge=0)] = 0
+    effects: tuple[EventEffect, ...] = ()
+
+    @model_validator(mode="after")
+    def _effects_fit(self) -> EventSpec:
+        if self.cut_before and self.onset:
+            raise ValueError(f"cut_before is {self.cut_before}, but the onset is not 0 but {self.onset}")
+        if (self.effects or self.cut_before) and self.file_times is not None:
+            raise ValueError("an event of an official scene file takes no effects")
+        if fault := stretch_fault(self.effects, self.cut_before + self.duration):
+            raise ValueError(fault)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _dropped(handler(self), cut_before=self.cut_before, effects=self.effects)
 
 
 class NoiseSpec(_Plain):
@@ -136,6 +160,11 @@ class SceneSpec(_Plain):
     labels: LabelSpec = LabelSpec()
     trim: TrimSpec = TrimSpec()
     origin: Origin | None = None
+    effects: SceneEffects | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _dropped(handler(self), effects=self.effects)
 
     @model_validator(mode="after")
     def _events_start_inside(self) -> SceneSpec:
@@ -165,6 +194,14 @@ class SceneSpec(_Plain):
             return cls.model_validate(data)
         except ValidationError as error:
             raise _spec_error(error, where) from error
+
+
+def _dropped(fields: dict[str, Any], **values: object) -> dict[str, Any]:
+    """Leave out the named fields that hold nothing: a scene without effects says nothing of them."""
+    for name, value in values.items():
+        if not value:
+            fields.pop(name, None)
+    return fields
 
 
 def _spec_error(error: ValidationError, where: str | Path | None) -> SynthError:

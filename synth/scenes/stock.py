@@ -136,7 +136,7 @@ def longest_event(recipe: Recipe) -> Samples:
 
 
 def _chosen(table: DataFrame, recipe: Recipe, kind: Kind, sets: Sequence[str] | None) -> NDArray[np.intp]:
-    of_split = np.asarray(table["split"] == recipe.split, dtype=bool)
+    of_split = np.asarray(table["split"].isin(recipe.splits), dtype=bool)
     return np.flatnonzero(of_split & chosen_rows(table, kind, sets))
 
 

@@ -19,11 +19,12 @@ from synth.scenes.overrides import substituted
 from synth.scenes.recipe import Recipe, list_recipes, load_recipe, recipe_text
 
 ROOT = Path(__file__).parents[3]
-PRESETS = ["dcase2025", "dcase2026", "dcase2026-tagging", "demo"]
+PRESETS = ["dcase2025", "dcase2025-augmented", "dcase2026", "dcase2026-tagging", "demo"]
 
 # Corpora carry these: a change means that every one made before is of another recipe.
 HASHES = {
     "dcase2025": "901a09bd96c554e8fdd09a7f38bcb4463927926b9ed90191c6642e92d86a32a3",
+    "dcase2025-augmented": "7a8b3682ece011fd2230b5bae799868ae7a4d2d9299c4a7b4d902cec60d38ddd",
     "dcase2026": "b0db404deed711af7ed3ed4266cb6db6e88e89a164e13d1cd35a72f9635c26e6",
     "dcase2026-tagging": "456e18a3b7d8c4bdd607a7e012824280bff819760dddfca2b1cfdfbb6f7098a8",
     "demo": "235c258902f3775571c4cea06d7e7652a4f6de3d34a577d61a6c2cea5577af7e",
@@ -69,6 +70,7 @@ def test_the_presets_hold_the_published_numbers() -> None:
         assert (r.dry.channel, r.dry.before_ms, r.dry.after_ms) == (0, 6, 50)
         assert r.synthetic == (name == "demo")
     assert seen["dcase2025"] == ("s5kit2025", -50, (1, 3), (1, 2), 0)
+    assert seen["dcase2025-augmented"] == seen["dcase2025"]
     assert seen["dcase2026"] == ("s5kit2026", -55, (1, 3), (0, 2), 0.5)
     assert seen["dcase2026-tagging"] == ("s5kit2026", -55, (0, 3), (0, 2), 0.5)
 
@@ -195,7 +197,9 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message:
 
 
 def test_a_missing_recipe_names_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match=r"did you mean dcase2025\? choose from dcase2025, dcase2026"):
+    with pytest.raises(
+        SynthError, match=r"did you mean dcase2025\? choose from dcase2025, dcase2025-augmented, dcase2026"
+    ):
         load_recipe("dcase-2025")
     with pytest.raises(SynthError, match="cannot be read"):
         load_recipe(tmp_path / "none.yaml")
