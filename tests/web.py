@@ -118,25 +118,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, page: Page, wanted: str | None, cut: int | None) -> None:
         first, size = 0, len(page.data)
-        found = re.fullmatch(r"bytes=(\d+)-", wanted or "")
+        end = size
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted or "")
         same = not page.if_range or self.headers.get("If-Range") in (None, page.etag)
-        if found and page.ranges and same:
-            first = int(found[1])
+        part = bool(found and page.ranges and same)
+        if found and part:
+            first, end = int(found[1]), min(int(found[2]) + 1, size) if found[2] else size
         if first >= size and first:
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{size}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        self.send_response(206 if first else 200)
-        if first:
-            self.send_header("Content-Range", f"bytes {first}-{size - 1}/{size}")
+        self.send_response(206 if part else 200)
+        if part:
+            self.send_header("Content-Range", f"bytes {first}-{end - 1}/{size}")
         if page.etag:
             self.send_header("ETag", page.etag)
         if page.length:
-            self.send_header("Content-Length", str(size - first))
+            self.send_header("Content-Length", str(end - first))
         self.end_headers()
-        body = page.data[first:]
+        body = page.data[first:end]
         self.close_connection = True
         with suppress(ConnectionError):  # The other side may be gone: that is its business.
             self.wfile.write(body if cut is None else body[:cut])

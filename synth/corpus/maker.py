@@ -29,31 +29,48 @@ class SceneMaker:
         self._seed = seed
         self._stems = stems
         self._place = (catalog.directory, catalog.root, catalog.content_hash)
-        self._opened: tuple[Catalog, Renderer] | None = (catalog, Renderer(catalog))
+        self._catalog: Catalog | None = catalog
+        self._renderer: Renderer | None = None
         self._terms: Terms | None = None
 
     def __call__(self, index: int) -> Scene:
         """Return scene `index`."""
-        catalog, renderer = self._open()
-        return renderer.render(plan(self._recipe, catalog, self._seed, index), self._stems)
+        if self._renderer is None:
+            self._renderer = Renderer(self._open())
+        return self._renderer.render(self.plan(index), self._stems)
+
+    def plan(self, index: int) -> SceneSpec:
+        """Return scene `index` on paper."""
+        return plan(self._recipe, self._open(), self._seed, index)
+
+    def series(self, recipe: Recipe, seed: int) -> SceneMaker:
+        """Return a maker of another series from the same catalog; what is open is shared."""
+        other = SceneMaker.__new__(SceneMaker)
+        self._open()
+        other.__dict__.update(self.__dict__, _recipe=recipe, _seed=seed)
+        return other
 
     def licences(self, spec: SceneSpec) -> dict[str, int]:
         """Return how often files of each data set and licence are used in a scene; see `Statistics`."""
         if self._terms is None:
-            self._terms = Terms(self._open()[0])
+            self._terms = Terms(self._open())
         return self._terms.of_scene(spec)
 
-    def _open(self) -> tuple[Catalog, Renderer]:
-        if self._opened is None:
-            catalog = _reopened(*self._place)
-            self._opened = (catalog, Renderer(catalog))
-        return self._opened
+    def _open(self) -> Catalog:
+        if self._catalog is None:
+            self._catalog = reopened(*self._place)
+        return self._catalog
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None, "_terms": None}
+        return {**self.__dict__, "_catalog": None, "_renderer": None, "_terms": None}
 
 
-def _reopened(directory: Path, root: Path, content_hash: str) -> Catalog:
+def reopened(directory: Path, root: Path, content_hash: str) -> Catalog:
+    """Return a catalog opened by its path.
+
+    Raises:
+        SynthError: It is not the one that had this hash.
+    """
     catalog = Catalog.load(directory, root=root)
     if catalog.content_hash != content_hash:
         raise SynthError(

@@ -57,13 +57,19 @@ class Answer:
 
 @contextmanager
 def get(
-    address: str, *, first: int = 0, validator: str | None = None, seconds: float = _SECONDS
+    address: str,
+    *,
+    first: int = 0,
+    end: int | None = None,
+    validator: str | None = None,
+    seconds: float = _SECONDS,
 ) -> Iterator[Answer]:
     """Ask for a file from byte `first` on.
 
     Args:
         address: https (or http, on this machine only).
         first: Where to go on.
+        end: One past the last byte wanted; None: all.
         validator: What the bytes before `first` came with: if the file has another one by now, the
             server is to send all of it.
         seconds: How long to wait for any one answer.
@@ -77,8 +83,8 @@ def get(
         RefusedError: The server refuses.
     """
     headers = {"User-Agent": "s5kit", "Accept-Encoding": "identity"}
-    if first:
-        headers["Range"] = f"bytes={first}-"
+    if first or end is not None:
+        headers["Range"] = f"bytes={first}-{'' if end is None else end - 1}"
         if validator is not None:
             headers["If-Range"] = validator
     request = urllib.request.Request(address, headers=headers)  # noqa: S310 (the opener knows http only)
