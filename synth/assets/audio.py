@@ -37,6 +37,7 @@ SILENT_PEAK = 2.0**-24
 """A sound whose peak is below this (half a step of 24 bits) counts as silent."""
 
 _FULL_SCALE = np.float32(32_768)
+_MP3_COMPRESSION = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,29 @@ def encode_flac16(x: Audio | NDArray[np.int16], rate: Hertz) -> bytes:
     pcm = x if x.dtype == np.int16 else to_int16(np.asarray(x, dtype=np.float32))[0]
     target = io.BytesIO()
     soundfile.write(target, np.ascontiguousarray(pcm.T), rate, format="FLAC", subtype="PCM_16")
+    return target.getvalue()
+
+
+def encode_mp3(x: Audio, rate: Hertz) -> bytes:
+    """Encode sound to listen to as MP3 of variable rate, about 60 kbit/s in stereo and 35 kbit/s in mono.
+
+    Args:
+        x: `(1 or 2, samples)` float32, within full scale.
+        rate: 16, 22.05, 24, 32, 44.1 or 48 kHz.
+
+    Raises:
+        SynthError: The installed libsndfile was built without MP3.
+    """
+    if "MP3" not in soundfile.available_formats():
+        raise SynthError(
+            f"libsndfile {soundfile.__libsndfile_version__} cannot write MP3",
+            remedy="install soundfile from its wheel, or libsndfile 1.1 or later with MPEG support",
+        )
+    target = io.BytesIO()
+    quality = {"bitrate_mode": "VARIABLE", "compression_level": _MP3_COMPRESSION}
+    soundfile.write(
+        target, np.ascontiguousarray(x.T), rate, format="MP3", subtype="MPEG_LAYER_III", **quality
+    )
     return target.getvalue()
 
 

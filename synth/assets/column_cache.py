@@ -24,6 +24,7 @@ import numpy as np
 from ..errors import SynthError
 from ..files import sha256_file
 from .cache import building
+from .mapped import map_array
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -112,9 +113,7 @@ def _open(folder: Path, columns: dict[str, str]) -> tuple[DataFrame, str]:
 
 
 def _mapped(path: Path, dtype: str, count: int) -> Any:
-    if path.stat().st_size != count * np.dtype(dtype).itemsize:
-        raise ValueError(f"{path.name} has another length than it should")
-    return np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=(count,)))
+    return map_array(path, np.dtype(dtype), count)
 
 
 def _fill(path: Path, folder: Path, columns: dict[str, str], splits: Sequence[str]) -> None:

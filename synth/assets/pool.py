@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -17,8 +17,10 @@ from ..files import sha256_file
 from ..units import Audio, Hertz, Samples
 from .audio import check_samples, decode_whole, probe, samples_at
 from .cache import building, publish, require_space
+from .mapped import map_array
 from .paths import inside
-from .rirs import map_array
+from .pool_index import FILE as INDEX_FILE
+from .pool_index import Entry, PoolIndex
 from .workers import Progress, Workers
 
 POOL_FORMAT = 1
@@ -51,7 +53,7 @@ class EventPool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.mono, self._entries, self._totals = _read_index(folder)
+        self.mono, self._index, self._totals = _read_index(folder)
         self._maps: tuple[NDArray[Any], NDArray[Any]] | None = None
 
     @classmethod
@@ -74,7 +76,7 @@ class EventPool:
         return cls(cache / pool_key(rows, rate=rate, mono=mono))
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._index)
 
     def read(self, path: str, start: Samples, count: Samples) -> Audio:
         """Return part of a sound.
@@ -90,16 +92,28 @@ class EventPool:
         Raises:
             SynthError: The pool has no such sound, or it is shorter.
         """
-        entry = self._entries.get(path)
-        if entry is None or start < 0 or count <= 0 or start + count > entry[2]:
-            raise _outside(path, start, count, entry)
-        kind, offset, samples, channels = entry
-        data = (self._maps or self._map())[kind]
+        kind, offset, samples, channels = self.locate(path, start, count)
+        data = self.data(kind)
         if self.mono:
             first = offset + start
             return _as_float(data[first : first + count])
         planes = data[offset : offset + channels * samples].reshape(channels, samples)
         return _as_float(planes[:, start : start + count])
+
+    def locate(self, path: str, start: Samples, count: Samples) -> Entry:
+        """Say where in `data(kind)` a sound lies, if it has the samples `start` to `start + count`.
+
+        Raises:
+            SynthError: As `read`.
+        """
+        entry = self._index.get(path)
+        if entry is None or start < 0 or count <= 0 or start + count > entry.samples:
+            raise _outside(path, start, count, entry)
+        return entry
+
+    def data(self, kind: int) -> NDArray[Any]:
+        """Return all samples of a kind: 0, int16 to be divided by 32,768; 1, float32. Read-only."""
+        return (self._maps or self._map())[kind]
 
     def _map(self) -> tuple[NDArray[Any], NDArray[Any]]:
         items = zip(_FILES.items(), self._totals, strict=True)
@@ -108,14 +122,22 @@ class EventPool:
         return self._maps
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_maps": None}
+        return {"folder": self.folder}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["folder"])  # type: ignore[misc]
 
 
 def pool_key(rows: Sequence[PoolRow], *, rate: Hertz, mono: bool) -> str:
     """Name of the folder of a pool: a hash of what is in it."""
+    return pool_key_of(((row.sha256, row.path) for row in rows), rate=rate, mono=mono)
+
+
+def pool_key_of(sounds: Iterable[tuple[str, str]], *, rate: Hertz, mono: bool) -> str:
+    """Return `pool_key` for sounds given as (checksum, path)."""
     digest = hashlib.sha256(f"pool {POOL_FORMAT} {rate} {mono}\n".encode())
-    for row in rows:
-        digest.update(f"{row.sha256} {row.path!r}\n".encode())
+    for sha256, path in sounds:
+        digest.update(f"{sha256} {path!r}\n".encode())
     return f"pool-{digest.hexdigest()[:32]}"
 
 
@@ -192,7 +214,7 @@ def _fill(
     require_space(staged.parent, 2 * sum(sizes))
     kept: list[PoolRow] = []
     problems: list[Problem] = []
-    entries: list[tuple[str, int, int, int, int]] = []
+    entries: list[tuple[int, int, int, int]] = []
     totals = [0, 0]
     tasks = [_Task(root, row, rate, mono) for row in rows]
     decoded: Iterator[NDArray[Any] | Problem] = workers.in_order(_decode, tasks, progress)
@@ -203,11 +225,13 @@ def _fill(
                 continue
             kind = 0 if x.dtype == np.int16 else 1
             (small, large)[kind].write(x.data)
-            entries.append((row.path, kind, totals[kind], x.shape[1], x.shape[0]))
+            entries.append((kind, totals[kind], x.shape[1], x.shape[0]))
             totals[kind] += x.size
             kept.append(row)
-    index = {"format": POOL_FORMAT, "rate": rate, "mono": mono, "totals": totals, "sounds": entries}
-    (staged / "index.json").write_text(json.dumps(index), "utf-8")
+    head = {"format": POOL_FORMAT, "rate": rate, "mono": mono, "totals": totals, "count": len(kept)}
+    (staged / "index.json").write_text(json.dumps(head), "utf-8")
+    with (staged / INDEX_FILE).open("wb") as file:
+        PoolIndex.of([row.path for row in kept], entries).write(file)
     return kept, problems
 
 
@@ -253,12 +277,16 @@ def _as_float(x: NDArray[Any]) -> Audio:
     return np.multiply(x, _SCALE) if x.dtype == np.int16 else x.copy()
 
 
-def _read_index(folder: Path) -> tuple[bool, dict[str, tuple[int, int, int, int]], tuple[int, int]]:
+def _read_index(folder: Path) -> tuple[bool, PoolIndex, tuple[int, int]]:
     try:
-        index = json.loads((folder / "index.json").read_text("utf-8"))
-        entries = {path: (int(k), int(o), int(n), int(c)) for path, k, o, n, c in index["sounds"]}
-        first, second = map(int, index["totals"])
-        return bool(index["mono"]), entries, (first, second)
+        head = json.loads((folder / "index.json").read_text("utf-8"))
+        first, second = map(int, head["totals"])
+        mono = bool(head["mono"])
+        if "sounds" in head:  # as pools were before their index was a file of its own
+            index = PoolIndex.of([sound[0] for sound in head["sounds"]], [s[1:] for s in head["sounds"]])
+        else:
+            index = PoolIndex.map(folder, int(head["count"]))
+        return mono, index, (first, second)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SynthError(
             f"it cannot be read: {error}",
@@ -267,13 +295,11 @@ def _read_index(folder: Path) -> tuple[bool, dict[str, tuple[int, int, int, int]
         ) from error
 
 
-def _outside(
-    path: str, start: Samples, count: Samples, entry: tuple[int, int, int, int] | None
-) -> SynthError:
+def _outside(path: str, start: Samples, count: Samples, entry: Entry | None) -> SynthError:
     if entry is None:
         fault = "the catalog has no such sound"
     else:
-        fault = f"samples {start} to {start + count} were asked for, it has {entry[2]}"
+        fault = f"samples {start} to {start + count} were asked for, it has {entry.samples}"
     return SynthError(
         fault,
         where=path,

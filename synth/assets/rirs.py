@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ..files import sha256_file
 from ..units import Audio, Hertz, Samples
 from .audio import SILENT_PEAK, resample
 from .cache import building, require_space
+from .mapped import map_array
 from .sofa import SofaRoom, read_sofa, short_list
 
 BANK_FORMAT = 1
@@ -157,42 +157,6 @@ class RirBank:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"cache": self.cache, "_open": {}}
-
-
-def map_array(path: Path, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
-    """Map a file of `count` numbers read-only, `(count,)`.
-
-    A plain array over the map, not `numpy.memmap`, whose slices cost several times as much.
-
-    Raises:
-        SynthError: The file is missing or has another length.
-    """
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            if size == count * dtype.itemsize == 0:
-                return np.zeros(0, dtype)
-            if size == count * dtype.itemsize:
-                return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=dtype)
-        fault = f"it has {size:,} bytes, expected are {count * dtype.itemsize:,}"
-    except OSError as error:
-        fault = str(error)
-    raise SynthError(fault, where=path, remedy=_REBUILD)
-
-
-def will_need(array: NDArray[Any]) -> None:
-    """Ask the system to read the pages of an array of `map_array` ahead, without waiting for them.
-
-    Touching them one after the other would wait for the disk a few pages at a time.
-    """
-    root = array
-    while isinstance(root.base, np.ndarray):
-        root = root.base
-    pages = getattr(root.base, "obj", None)
-    if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED"):
-        start = array.ctypes.data - root.ctypes.data
-        first = start & -mmap.PAGESIZE
-        pages.madvise(mmap.MADV_WILLNEED, first, start - first + array.nbytes)
 
 
 def _map_place(folder: Path) -> PlaceRirs:

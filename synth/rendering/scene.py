@@ -3,7 +3,8 @@
 Levels follow the official generators: an event's gain brings the mean power of its whole wet
 signal (all channels, tail included, before any cut at the scene's end) to `ref_db + snr_db`;
 the noise's brings its mean power over the scene to `ref_db`. The peak and RIR normalisations
-of the originals cancel against that gain and are not made.
+of the originals cancel against that gain and are not made. A scene's effects come after all levels;
+an event that started before the scene counts with all of its sound.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..assets.catalog import Catalog
+from ..assets.mapped import let_pages_go
+from ..assets.rirs import Rir, make_rir
 from ..errors import SynthError
 from ..scenes.labels import StrongLabel, strong_labels
 from ..scenes.rules import RULES
@@ -23,6 +26,8 @@ from ..scenes.spec import EventSpec, SceneSpec
 from ..units import FOA_CHANNELS, Audio
 from . import convolve
 from .early import early_window, short_convolve
+from .effects.events import read_event
+from .effects.scene import scene_chain
 from .magnitude import mean_magnitude, wet_magnitude
 from .memory import keep_freed_memory
 from .sounds import Sounds, SoundSource, open_sounds
@@ -30,6 +35,9 @@ from .spectra import RirSpectra, SpectraSource
 
 STEMS = ("mixture", "dry", "wet", "interference", "noise")
 DEFAULT_STEMS = ("mixture", "dry")
+
+MAPPED_LIMIT = 64 << 20
+"""After so many bytes read from mapped files a renderer lets their pages go; see `mapped`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,7 @@ class Renderer:
         self._sounds = open_sounds(sounds)
         self._spectra = SpectraSource(self._sounds)
         self._buffers: dict[str, convolve.Spectra] = {}
+        self._mapped_bytes = 0
 
     def render(self, spec: SceneSpec, stems: Collection[str] = DEFAULT_STEMS) -> Scene:
         """Render one scene; see `render`."""
@@ -109,14 +118,24 @@ class Renderer:
             raise SynthError(
                 f"unknown stem {unknown[0]!r}", where="stems", remedy=f"choose from {', '.join(STEMS)}"
             )
-        return _Rendering(spec, self._sounds, self._spectra, frozenset(stems), self._buffers).scene()
+        rendering = _Rendering(spec, self._sounds, self._spectra, frozenset(stems), self._buffers)
+        scene = rendering.scene()
+        self._mapped_bytes += rendering.mapped_bytes
+        if self._mapped_bytes > MAPPED_LIMIT:
+            let_pages_go()
+            self._mapped_bytes = 0
+        return scene
 
 
 @dataclass(slots=True)
 class _Source:
-    """An event on its way into the scene: its blocks, scaled, and where they start."""
+    """An event on its way into the scene: its blocks, scaled, and where they start.
+
+    `onset` is below 0 for an event that started before the scene.
+    """
 
     spec: EventSpec
+    onset: int
     signal: Audio
     gain: float
     blocks: convolve.Spectra
@@ -140,8 +159,10 @@ class _Rendering:
         self.spectra = spectra
         self.stems = stems
         self.rules = RULES[spec.rules]
+        self.chain = scene_chain(spec)
         self.buffers = buffers
         self.block = 0
+        self.mapped_bytes = 0
 
     def scene(self) -> Scene:
         spec, stems = self.spec, self.stems
@@ -153,18 +174,20 @@ class _Rendering:
         targets = self._sources(spec.targets) if convolved or need_dry else []
         inner = self._interferers() if stems & {"mixture", "interference"} else ()
         interferers = self._sources(inner)
-        noise = self._noise() if stems & {"mixture", "noise"} else None
+        noise = None
+        if stems & {"mixture", "noise"}:
+            noise = self.chain.of_noise(self._noise(), spec.duration)
         wet = interference = mixture = None
         if apart:
-            wet = self._images(targets)
-            interference = self._sum(interferers)
+            wet = self.chain.of_spatial(self._images(targets))
+            interference = self.chain.of_spatial(self._sum(interferers))
             if "mixture" in stems:
                 mixture = wet.sum(axis=0) + interference
         elif "mixture" in stems:
-            mixture = self._sum([*targets, *interferers])
+            mixture = self.chain.of_spatial(self._sum([*targets, *interferers]))
         if mixture is not None and noise is not None:
             mixture += noise
-        dry = self._dry(targets) if need_dry else None
+        dry = self.chain.of_dry(self._dry(targets)) if need_dry else None
         return Scene(
             spec=spec,
             mixture=mixture,
@@ -191,7 +214,8 @@ class _Rendering:
 
     def _source(self, event: EventSpec) -> _Source:
         spec = self.spec
-        signal = self.sounds.event(event, spec.rules, spec.sample_rate)
+        signal = read_event(self.sounds, event, spec.rules, spec.sample_rate)
+        onset = event.onset - event.cut_before
         rir = self.spectra.get(spec, event.position)
         if rir.channels != FOA_CHANNELS:
             raise SynthError(
@@ -199,7 +223,8 @@ class _Rendering:
                 where=spec.place,
                 remedy="use first-order Ambisonics RIRs",
             )
-        first, lead = divmod(event.onset, rir.block)
+        self.mapped_bytes += rir.nbytes + signal.nbytes
+        first, lead = divmod(onset, rir.block)
         blocks = convolve.block_spectra(signal, rir.block, lead)
         if self.rules.level == "magnitude":
             power = wet_magnitude(signal, self.spectra.taps(spec, event.position).taps) ** 2
@@ -209,7 +234,7 @@ class _Rendering:
         gain = self._gain(power, spec.ref_db + event.snr_db, event.path)
         blocks *= np.float32(gain)
         self.block = rir.block
-        return _Source(event, signal, gain, blocks, first, rir)
+        return _Source(event, onset, signal, gain, blocks, first, rir)
 
     def _gain(self, power: float, level_db: float, path: str) -> float:
         """Return the factor that brings a mean power to a level in dB."""
@@ -247,11 +272,12 @@ class _Rendering:
         for source in sources:
             scratch = self._scratch(block, len(source.blocks))
             convolve.accumulate(out, source.blocks, source.rir.spectra, source.first - first, scratch)
-        sound = convolve.overlap_add(out)[:, : duration - first * block]
+        start = first * block
+        sound = convolve.overlap_add(out)[:, max(-start, 0) : duration - start]
         image = np.zeros((FOA_CHANNELS, duration), dtype=np.float32)
-        image[:, first * block : first * block + sound.shape[1]] = sound
+        image[:, max(start, 0) : max(start, 0) + sound.shape[1]] = sound
         if not self.rules.tails:
-            image[:, sources[0].spec.onset + len(sources[0].signal) :] = 0
+            image[:, sources[0].onset + len(sources[0].signal) :] = 0
         return image
 
     def _dry(self, sources: Sequence[_Source]) -> Audio:
@@ -267,16 +293,23 @@ class _Rendering:
                     where="dry.channel",
                     remedy="count channels from 0",
                 )
+            rir = self._turned(rir)
             peak = rir.peak(channel, absolute=self.rules.absolute_peak)
             length = rir.taps.shape[1]
             first, end = early_window(peak, length, spec.sample_rate, spec.dry, self.rules)
             early = rir.taps[channel, first:end] * np.float32(source.gain)
-            start = source.spec.onset + first
+            start = source.onset + first
             room = spec.duration - start
             if room > 0:
-                signal = short_convolve(source.signal[:room], early)[:room]
-                line[start : start + len(signal)] = signal
+                signal = short_convolve(source.signal[:room], early)[max(-start, 0) : room]
+                line[max(start, 0) : max(start, 0) + len(signal)] = signal
         return out
+
+    def _turned(self, rir: Rir) -> Rir:
+        """Return a RIR as the dry window sees it: of channels that a turn of the scene mixes, turned."""
+        if self.chain.turn is None or self.spec.dry.channel == 0:
+            return rir
+        return make_rir(np.matmul(self.chain.turn.astype(np.float32), rir.taps))
 
     def _noise(self) -> Audio | None:
         """Return the background over the whole scene at its level, (4, T)."""
@@ -284,6 +317,7 @@ class _Rendering:
         if spec.noise is None:
             return None
         found = self.sounds.noise(spec.noise, spec.rules, spec.sample_rate)
+        self.mapped_bytes += found.nbytes
         if found.shape[0] != FOA_CHANNELS:
             raise SynthError(
                 f"has {found.shape[0]} channels, expected {FOA_CHANNELS}",

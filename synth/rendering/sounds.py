@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.audio import decode_whole, probe, read_frames, resample, to_mono
-from ..assets.catalog import Catalog
+from ..assets.catalog import Catalog, pool_rows
 from ..assets.paths import inside
-from ..assets.pool import EventPool, PoolRow
+from ..assets.pool import EventPool, pool_key_of
+from ..assets.pool_index import PathSet
 from ..assets.rirs import PlaceRirs, Rir, RirBank, make_rir, taps_at
 from ..assets.sofa import SofaRoom, read_sofa
 from ..errors import SynthError
@@ -152,12 +153,18 @@ class CatalogSounds:
 
     def __init__(self, catalog: Catalog) -> None:
         self._root = catalog.root
-        self._tables = {kind: catalog.pool_rows(kind) for kind in ("events", "interferers", "noises")}
+        # Tables, not rows: those of a large catalog are mapped files. And not the catalog, which
+        # would never be let go.
+        self._tables = {
+            "events": catalog.events,
+            "interferers": catalog.interferers,
+            "noises": catalog.noises,
+        }
         self._places: dict[str, str] = dict(
             zip(catalog.places["path"].tolist(), catalog.places["sha256"].tolist(), strict=True)
         )
         self._pools: dict[tuple[str, Hertz], EventPool] = {}
-        self._interferer_paths = {row.path for row in self._tables["interferers"]}
+        self._interferers = PathSet(catalog.interferers["path"])
         self._folder = FolderSounds(catalog.root)
         self.cache_directory: Path = catalog.cache_directory
         self._bank = RirBank(catalog.cache_directory)
@@ -170,8 +177,7 @@ class CatalogSounds:
         """
         if event.file_times is not None:
             return self._folder.event(event, rules, scene_rate)
-        table = "interferers" if event.path in self._interferer_paths else "events"
-        return self._pool(table, scene_rate).read(event.path, event.start, event.duration)
+        return self.event_pool(event.path, scene_rate).read(event.path, event.start, event.duration)
 
     def noise(self, noise: NoiseSpec, rules: Rules, scene_rate: Hertz) -> Audio:
         """See `Sounds.noise`.
@@ -181,7 +187,15 @@ class CatalogSounds:
         """
         if noise.file_times is not None:
             return self._folder.noise(noise, rules, scene_rate)
-        return self._pool("noises", scene_rate).read(noise.path, noise.start, noise.duration)
+        return self.noise_pool(scene_rate).read(noise.path, noise.start, noise.duration)
+
+    def event_pool(self, path: str, rate: Hertz) -> EventPool:
+        """Return the pool that keeps an event or interferer at a rate, building it at first use."""
+        return self._pool("interferers" if path in self._interferers else "events", rate)
+
+    def noise_pool(self, rate: Hertz) -> EventPool:
+        """Return the pool that keeps the noises at a rate, building it at first use."""
+        return self._pool("noises", rate)
 
     def rir(self, place: str, position: int, rules: Rules, scene_rate: Hertz) -> Rir:
         """See `Sounds.rir`.
@@ -213,8 +227,14 @@ class CatalogSounds:
     def _pool(self, table: str, rate: Hertz) -> EventPool:
         pool = self._pools.get((table, rate))
         if pool is None:
-            rows: list[PoolRow] = self._tables[table]
-            pool = EventPool.open(rows, self._root, self.cache_directory, rate=rate, mono=table != "noises")
+            frame, mono = self._tables[table], table != "noises"
+            sounds = zip(frame["sha256"], frame["path"], strict=True)
+            folder = self.cache_directory / pool_key_of(sounds, rate=rate, mono=mono)
+            if folder.is_dir():
+                pool = EventPool(folder)
+            else:
+                rows = pool_rows(frame)
+                pool = EventPool.open(rows, self._root, self.cache_directory, rate=rate, mono=mono)
             self._pools[table, rate] = pool
         return pool
 

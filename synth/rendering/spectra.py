@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..assets.rirs import PlaceRirs, Rir, autocorrelation, map_array, will_need
+from ..assets.mapped import map_array, will_need
+from ..assets.rirs import PlaceRirs, Rir, autocorrelation
 from ..errors import SynthError
 from ..files import atomic_write
 from ..scenes.rules import RULES
@@ -95,7 +96,7 @@ class SpectraSource:
         found = self._recent.get(key)
         if found is None:
             rir = self.taps(spec, position)
-            found = rir_spectra(rir, convolve.block_size(self._longest(spec, rir)))
+            found = rir_spectra(rir, convolve.block_size(self.longest(spec, rir)))
             self._remember(key, found)
         else:
             self._recent.move_to_end(key)
@@ -112,8 +113,13 @@ class SpectraSource:
         rir = self._sounds.rir(spec.place, position, spec.rules, spec.sample_rate)
         return trim_rir(rir, spec.sample_rate, spec.trim) if spec.trim != _UNTRIMMED else rir
 
-    def _longest(self, spec: SceneSpec, rir: Rir) -> int:
-        """Return the tap count that decides the block size: one for all positions of a place."""
+    def longest(self, spec: SceneSpec, rir: Rir) -> int:
+        """Return the tap count that decides the block size: one for all positions of a place.
+
+        Args:
+            spec: The scene.
+            rir: Any response of its place, from `taps`.
+        """
         if not spec.trim.at_noise_floor:
             return len(rir.taps[0])
         return len(self._sounds.rir(spec.place, 0, spec.rules, spec.sample_rate).taps[0])

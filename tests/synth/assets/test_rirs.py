@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from synth.assets.rirs import RirBank, autocorrelation, length_at, make_rir, map_array, taps_at, will_need
+from synth.assets.mapped import let_pages_go, map_array, will_need
+from synth.assets.rirs import RirBank, autocorrelation, length_at, make_rir, taps_at
 from synth.errors import SynthError
 from synth.files import sha256_file
 from tests.builders import around, room, write_sofa
@@ -182,3 +183,22 @@ def test_reading_ahead_changes_nothing_and_leaves_other_arrays_alone(tmp_path: P
     for part in (mapped, mapped[3], mapped[4, 999:], numbers):
         will_need(part)
     assert np.array_equal(mapped.reshape(-1), numbers)
+
+
+def test_a_process_does_not_keep_the_pages_of_what_it_has_read(tmp_path: Path) -> None:
+    """Sixteen workers that walk through large pools stay within a container's memory."""
+    numbers = np.arange(1 << 22, dtype="<f4")
+    (tmp_path / "numbers").write_bytes(numbers.tobytes())
+    mapped = map_array(tmp_path / "numbers", np.dtype("<f4"), len(numbers))
+    assert np.array_equal(mapped, numbers)
+    status = Path("/proc/self/status")
+    before = status.read_text() if status.exists() else ""
+    let_pages_go()
+    assert np.array_equal(mapped[::1000], numbers[::1000])
+    if before:
+        let_pages_go()
+        assert file_kb(before) - file_kb(status.read_text()) > 12_000
+
+
+def file_kb(status: str) -> int:
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssFile"))

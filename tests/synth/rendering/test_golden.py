@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from synth import FolderSounds, load_scenes, render
+from synth import BatchRenderer, FolderSounds, SampleFormat, load_scenes, render
 from tests.builders import write_sofa
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "scenes"
@@ -59,3 +59,14 @@ def test_official_scene_files_render_to_the_official_result(data_root: Path, nam
             error = np.linalg.norm(line[start : start + length] - window)
             assert error <= 1e-5 * norm * np.sqrt(length / T)
         assert abs(line.astype(np.float64) @ probe - dot) <= 1e-4 * norm
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_batches_of_official_scene_files_are_what_the_cpu_renderer_makes(data_root: Path, name: str) -> None:
+    """Validation scenes may be rendered on the GPU: files cut by float seconds, stretched noise included."""
+    [(_, spec)] = load_scenes(data_root / CASES[name]["metadata"], data_root)
+    scene = render(spec, FolderSounds(data_root))
+    form = SampleFormat(tuple(sorted({event.label for event in spec.targets})) or ("none",), 3)
+    batch = BatchRenderer(FolderSounds(data_root)).render([spec], form)
+    for got, wanted in ((batch["mixture"][0], scene.mixture), (batch["dry"][0, : len(scene.dry)], scene.dry)):
+        assert np.linalg.norm(got.numpy() - wanted) <= 2e-6 * np.linalg.norm(wanted)
