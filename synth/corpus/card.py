@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CARD_NAME = "README.md"
 CARD_MARK = "<!-- written by s5kit: changes are lost when the corpus is made again -->"
 
-_HUB_SPLITS = {"valid": "validation"}
+_HUB_SPLITS = {"valid": "validation", "train-valid": "train"}
 _HUB_LICENCES = {
     **{f"cc-by-{v}": f"cc-by-{v}" for v in ("2.0", "2.5", "3.0", "4.0")},
     **{f"cc-by-sa-{v}": f"cc-by-sa-{v}" for v in ("3.0", "4.0")},

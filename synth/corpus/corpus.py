@@ -1,33 +1,23 @@
-"""Many scenes on disk: write a corpus, or go on where an earlier run stopped."""
+"""Many scenes on disk or in a bucket: write a corpus, or go on where an earlier run stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..assets.catalog import Catalog
-from ..errors import SynthError
-from ..files import write_bytes
-from ..scenes.plan import check_plannable
 from ..scenes.recipe import Recipe
-from ..scenes.stock import scene_samples
-from .card import CARD_MARK, CARD_NAME, card_text
-from .corpus_index import CorpusIndex, ShardEntry
-from .disk import disk_error
+from .corpus_index import CorpusIndex
+from .destination import Destination, LocalFolder, Outcome, ShardDone, open_destination
 from .engines import Engine, LocalEngine, Watch
-from .folder import check_folder, remove_leftovers
-from .identity import INDEX_NAME, CorpusIdentity, check_stems, generator_version, make_identity
-from .lock import folder_lock
-from .maker import SceneMaker
-from .shard_check import check_shard
-from .shards import MakeScene, write_shard
+from .identity import CorpusIdentity
+from .live import corpus_of, parse_shards
+from .shards import MakeScene
 from .signals import StopRequests
 from .statistics import Statistics
-
-Outcome = Literal["made", "kept", "mended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +39,28 @@ class CorpusReport:
         outcomes: Per shard: made now, kept from an earlier run, or found damaged and made again.
     """
 
-    directory: Path
+    directory: Path | str
     index: CorpusIndex
     outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """What a run for some shards of a corpus did.
+
+    Attributes:
+        directory: The corpus.
+        identity: What it is.
+        shards: Which shards the run was for.
+        outcomes: Per shard of these; see `CorpusReport`.
+        index: What the corpus holds; None while shards of it are missing.
+    """
+
+    directory: Path | str
+    identity: CorpusIdentity
+    shards: range
+    outcomes: tuple[Outcome, ...]
+    index: CorpusIndex | None
 
 
 def write_corpus(
@@ -76,7 +85,8 @@ def write_corpus(
     Args:
         recipe: How scenes are drawn, and from which split.
         catalog: From what.
-        directory: Where the corpus goes; made if needed.
+        directory: Where the corpus goes, made if needed: a folder, or an address that fsspec knows
+            ("s3://bucket/name"), where shards are staged, verified and then put in place.
         num_scenes: How many scenes.
         seed: Which series of scenes.
         workers: Processes; a script that asks for more than one must do so under
@@ -91,28 +101,63 @@ def write_corpus(
             refuses, a scene cannot be made (it is named), or the run was stopped by a signal
             (`StoppedError`). Finished shards stay.
     """
-    extra = check_stems(stems)
-    check_plannable(recipe, catalog)
-    identity = make_identity(
-        generator=generator_version(),
-        recipe=recipe.name,
-        recipe_hash=recipe.recipe_hash,
-        catalog_hash=catalog.content_hash,
-        synthetic=recipe.synthetic,
-        split=recipe.split,
-        seed=seed,
-        num_scenes=num_scenes,
-        shard_size=shard_size,
-        slots=recipe.targets.count[1],
-        stems=extra,
-        sample_rate=recipe.scene.sample_rate,
-        duration=scene_samples(recipe),
+    identity, maker = corpus_of(
+        recipe, catalog, seed=seed, shard_size=shard_size, num_scenes=num_scenes, stems=stems
     )
-    maker = SceneMaker(recipe, catalog, seed, ("mixture", "dry", *extra))
     return write_scenes(
         identity,
         maker,
-        Path(directory),
+        directory,
+        recipe=recipe.model_dump(mode="json"),
+        engine=engine or LocalEngine(workers),
+        progress=progress,
+    )
+
+
+def write_corpus_part(
+    recipe: Recipe,
+    catalog: Catalog,
+    directory: str | Path,
+    *,
+    shards: str,
+    num_scenes: int,
+    seed: int = 0,
+    workers: int = 1,
+    shard_size: int = 100,
+    stems: Collection[str] = (),
+    engine: Engine | None = None,
+    progress: Callable[[CorpusProgress], None] = lambda _: None,
+) -> PartReport:
+    """Make some shards of a corpus, as many runs on many machines do for one corpus at the same time.
+
+    Runs for different shards may write into one folder at once. Whichever finds that all shards
+    are there writes the index; so does `write_corpus` with the same arguments.
+
+    Args:
+        recipe: As `write_corpus`, also all that is not named here.
+        catalog: From what.
+        directory: Where the corpus goes; a folder must be one that all machines share.
+        shards: Which ones, such as "120:240" (240 is not one of them).
+        num_scenes: Scenes of the whole corpus.
+        seed: Which series of scenes.
+        workers: Processes.
+        shard_size: Scenes per shard.
+        stems: Sounds stored beside mixture and dry targets.
+        engine: Who does the work.
+        progress: Called after every scene; its total counts the scenes of these shards.
+
+    Raises:
+        SynthError: As `write_corpus`; there are no such shards, or another run makes some of them.
+    """
+    identity, maker = corpus_of(
+        recipe, catalog, seed=seed, shard_size=shard_size, num_scenes=num_scenes, stems=stems
+    )
+    wanted = parse_shards([shards], identity.num_shards, where="shards")
+    return write_part(
+        identity,
+        maker,
+        directory,
+        shards=range(wanted[0], wanted[-1] + 1),
         recipe=recipe.model_dump(mode="json"),
         engine=engine or LocalEngine(workers),
         progress=progress,
@@ -122,40 +167,44 @@ def write_corpus(
 def write_scenes(
     identity: CorpusIdentity,
     make_scene: MakeScene,
-    directory: Path,
+    directory: str | Path,
     *,
     recipe: dict[str, Any],
     engine: Engine,
     progress: Callable[[CorpusProgress], None] = lambda _: None,
 ) -> CorpusReport:
     """Write a corpus of scenes that anything picklable makes; see `write_corpus`."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_error(error, directory, 0) from error
-    with folder_lock(directory):
-        check_folder(directory, identity)
-        remove_leftovers(directory, identity)
-        try:
-            done = _write_shards(identity, make_scene, directory, engine, progress)
-        finally:
-            remove_leftovers(directory, identity)
-        index = CorpusIndex(
-            corpus=identity,
-            recipe=recipe,
-            shards=tuple(shard.entry for shard in done),
-            statistics=Statistics.total(shard.statistics for shard in done),
-        )
-        _write_card(directory / CARD_NAME, index)
-        _write_index(directory / INDEX_NAME, index.to_bytes())
-    return CorpusReport(directory, index, tuple(shard.outcome for shard in done))
+    place = open_destination(directory)
+    place.prepare()
+    with place.locked(None):
+        done = _write_shards(identity, make_scene, place, None, engine, progress)
+        index = _publish(identity, recipe, place, done)
+    return CorpusReport(_shown(directory, place), index, tuple(shard.outcome for shard in done))
 
 
-@dataclass(frozen=True, slots=True)
-class _ShardDone:
-    entry: ShardEntry
-    statistics: Statistics
-    outcome: Outcome
+def write_part(
+    identity: CorpusIdentity,
+    make_scene: MakeScene,
+    directory: str | Path,
+    *,
+    shards: range,
+    recipe: dict[str, Any],
+    engine: Engine,
+    progress: Callable[[CorpusProgress], None] = lambda _: None,
+) -> PartReport:
+    """Write some shards of scenes that anything picklable makes; see `write_corpus_part`."""
+    place = open_destination(directory)
+    place.prepare()
+    with place.locked(shards):
+        done = _write_shards(identity, make_scene, place, shards, engine, progress)
+        everything = place.finished(identity)
+        index = None if everything is None else _publish(identity, recipe, place, everything)
+    outcomes = tuple(shard.outcome for shard in done)
+    return PartReport(_shown(directory, place), identity, shards, outcomes, index)
+
+
+def _shown(directory: str | Path, place: Destination) -> str | Path:
+    return place.directory if isinstance(place, LocalFolder) else str(directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,65 +213,60 @@ class _ShardWork:
 
     identity: CorpusIdentity
     make_scene: MakeScene
-    directory: Path
+    place: Destination
 
-    def __call__(self, task: int, on_step: Callable[[], None]) -> _ShardDone:
-        outcome: Outcome = "made"
-        if (self.directory / self.identity.shard_name(task)).exists():
-            try:
-                index = check_shard(self.directory, self.identity, task, members=False)
-                outcome = "kept"
-            except SynthError:
-                outcome = "mended"
-        if outcome != "kept":
-            index = write_shard(self.identity, task, self.directory, self.make_scene, on_step)
-        return _ShardDone(ShardEntry.of(index), index.statistics, outcome)
+    def __call__(self, task: int, on_step: Callable[[], None]) -> ShardDone:
+        return self.place.bring_about(self.identity, task, self.make_scene, on_step)
 
 
 def _write_shards(
     identity: CorpusIdentity,
     make_scene: MakeScene,
-    directory: Path,
+    place: Destination,
+    shards: range | None,
     engine: Engine,
     progress: Callable[[CorpusProgress], None],
-) -> list[_ShardDone]:
-    """Let the engine bring every shard about; return them in order."""
-    done: dict[int, _ShardDone] = {}
+) -> list[ShardDone]:
+    """Let the engine bring shards about, None: all of them; return them in order."""
+    place.check(identity, shards)
+    place.clean(identity, shards)
+    wanted = range(identity.num_shards) if shards is None else shards
+    total = sum(len(identity.scenes(shard)) for shard in wanted)
+    done: dict[int, ShardDone] = {}
     made = kept = 0
 
     def on_step() -> None:
         nonlocal made
         made += 1
-        progress(CorpusProgress(made, kept, identity.num_scenes))
+        progress(CorpusProgress(made, kept, total))
 
-    work = _ShardWork(identity, make_scene, directory)
-    with StopRequests() as stop:
-        watch = Watch(
-            name=lambda shard: str(directory / identity.shard_name(shard)),
-            on_step=on_step,
-            check=lambda: stop.check(f"{len(done)} of {identity.num_shards} shards are finished"),
-        )
-        with closing(engine.run(work, range(identity.num_shards), watch)) as results:
-            for shard, result in results:
-                done[shard] = result
-                if result.outcome == "kept":
-                    kept += result.entry.num_samples
-                    progress(CorpusProgress(made, kept, identity.num_scenes))
-    return [done[shard] for shard in range(identity.num_shards)]
-
-
-def _write_card(path: Path, index: CorpusIndex) -> None:
-    """Write the card; a file of that name that somebody else wrote stays as it is."""
-    content = card_text(index).encode()
+    work = _ShardWork(identity, make_scene, place)
     try:
-        if not path.exists() or CARD_MARK.encode() in path.read_bytes():
-            write_bytes(path, content)
-    except OSError as error:
-        raise disk_error(error, path, len(content)) from error
+        with StopRequests() as stop:
+            watch = Watch(
+                name=lambda shard: place.named(identity.shard_name(shard)),
+                on_step=on_step,
+                check=lambda: stop.check(f"{len(done)} of {len(wanted)} shards are finished"),
+            )
+            with closing(engine.run(work, wanted, watch)) as results:
+                for shard, result in results:
+                    done[shard] = result
+                    if result.outcome == "kept":
+                        kept += result.entry.num_samples
+                        progress(CorpusProgress(made, kept, total))
+    finally:
+        place.clean(identity, shards)
+    return [done[shard] for shard in wanted]
 
 
-def _write_index(path: Path, content: bytes) -> None:
-    try:
-        write_bytes(path, content)
-    except OSError as error:
-        raise disk_error(error, path, len(content)) from error
+def _publish(
+    identity: CorpusIdentity, recipe: dict[str, Any], place: Destination, done: Sequence[ShardDone]
+) -> CorpusIndex:
+    index = CorpusIndex(
+        corpus=identity,
+        recipe=recipe,
+        shards=tuple(shard.entry for shard in done),
+        statistics=Statistics.total(shard.statistics for shard in done),
+    )
+    place.publish(index)
+    return index

@@ -111,7 +111,12 @@ def read_corpus_index(directory: Path) -> CorpusIndex:
             where=directory,
             remedy="give the folder that `s5kit synth` wrote, or run it again to finish",
         )
-    content = unseal(read_bounded(path, MAX_SEALED_BYTES), where=path, remedy=_DAMAGED)
+    return parse_corpus_index(read_bounded(path, MAX_SEALED_BYTES), path)
+
+
+def parse_corpus_index(data: bytes, where: str | Path) -> CorpusIndex:
+    """Read the index of a corpus from its bytes; see `read_corpus_index`."""
+    content = unseal(data, where=where, remedy=_DAMAGED)
     for derived in ("features", "licences", "redistribution"):
         content.pop(derived, None)
     try:
@@ -120,15 +125,15 @@ def read_corpus_index(directory: Path) -> CorpusIndex:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise SynthError(
-            f"it is no index of a corpus: {field}: {first['msg']}", where=path, remedy=_DAMAGED
+            f"it is no index of a corpus: {field}: {first['msg']}", where=where, remedy=_DAMAGED
         ) from error
-    _check_shards(index, path)
+    _check_shards(index, where)
     return index
 
 
-def _check_shards(index: CorpusIndex, path: Path) -> None:
+def _check_shards(index: CorpusIndex, where: str | Path) -> None:
     corpus = index.corpus
     if [shard.name for shard in index.shards] != corpus.shard_names() or [
         shard.num_samples for shard in index.shards
     ] != [len(corpus.scenes(shard)) for shard in range(corpus.num_shards)]:
-        raise SynthError("its shards are not those of its corpus", where=path, remedy=_DAMAGED)
+        raise SynthError("its shards are not those of its corpus", where=where, remedy=_DAMAGED)

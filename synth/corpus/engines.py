@@ -106,7 +106,13 @@ def _run_here(work: Work[R], tasks: Sequence[int], watch: Watch) -> Results[R]:
 
 
 @dataclass(slots=True)
-class _Worker:
+class Worker:
+    """A process that does tasks one after the other, and the pipe to it.
+
+    Down the pipe go tasks, None at the end; up come ("step", None), and per task one of ("result", …),
+    ("fault", SynthError) and ("bug", text).
+    """
+
     process: SpawnProcess
     pipe: Connection
     task: int | None = None
@@ -119,13 +125,12 @@ class _Crew(Generic[R]):
         self._work = work
         self._tasks = deque(tasks)
         self._watch = watch
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
 
     def run(self, workers: int) -> Results[R]:
         try:
-            with _one_thread_per_process(), _signals_held_back():
-                for _ in range(workers):
-                    self._workers.append(_start(self._work))
+            for _ in range(workers):
+                self._workers.append(start_worker(self._work))
             for worker in self._workers:
                 self._give(worker)
             while self._workers:
@@ -134,7 +139,7 @@ class _Crew(Generic[R]):
             for worker in self._workers:
                 worker.process.kill()
             for worker in self._workers:
-                _end(worker)
+                end_worker(worker)
 
     def _listen(self) -> Results[R]:
         self._watch.check()
@@ -144,7 +149,7 @@ class _Crew(Generic[R]):
             if worker.pipe in ready or worker.process.sentinel in ready:
                 yield from self._hear(worker)
 
-    def _hear(self, worker: _Worker) -> Results[R]:
+    def _hear(self, worker: Worker) -> Results[R]:
         try:
             kind, content = worker.pipe.recv()
         except (EOFError, OSError) as error:
@@ -161,7 +166,7 @@ class _Crew(Generic[R]):
         else:
             raise RuntimeError(f"{self._named(worker)}: a worker failed:\n{content}")
 
-    def _give(self, worker: _Worker) -> None:
+    def _give(self, worker: Worker) -> None:
         """Hand a worker its next task, or send it home."""
         worker.task = self._tasks.popleft() if self._tasks else None
         try:
@@ -170,9 +175,9 @@ class _Crew(Generic[R]):
             raise self._death(worker) from error
         if worker.task is None:
             self._workers.remove(worker)
-            _end(worker)
+            end_worker(worker)
 
-    def _death(self, worker: _Worker) -> SynthError:
+    def _death(self, worker: Worker) -> SynthError:
         worker.process.join(timeout=5)
         code = worker.process.exitcode
         how = (
@@ -185,20 +190,23 @@ class _Crew(Generic[R]):
             'that starts workers must do so under `if __name__ == "__main__":`',
         )
 
-    def _named(self, worker: _Worker) -> str:
+    def _named(self, worker: Worker) -> str:
         return "(starting)" if worker.task is None else self._watch.name(worker.task)
 
 
-def _start(work: Work[Any]) -> _Worker:
+def start_worker(work: Callable[[Any, Callable[[], None]], object]) -> Worker:
+    """Start a process with one thread that does picklable work and leaves signals to this one."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-    process.start()
+    with _one_thread_per_process(), _signals_held_back():
+        process.start()
     theirs.close()
-    return _Worker(process, ours)
+    return Worker(process, ours)
 
 
-def _end(worker: _Worker) -> None:
+def end_worker(worker: Worker) -> None:
+    """Wait a while for a process to end, then make it."""
     worker.process.join(timeout=10)
     if worker.process.is_alive():
         worker.process.kill()
@@ -207,7 +215,7 @@ def _end(worker: _Worker) -> None:
     worker.pipe.close()
 
 
-def _serve(pipe: Connection, work: Work[Any]) -> None:
+def _serve(pipe: Connection, work: Callable[[Any, Callable[[], None]], object]) -> None:
     """Do tasks until told to stop; leave signals to the parent.
 
     When the parent is gone the pipe breaks, and the process ends at its next step.
@@ -221,7 +229,9 @@ def _serve(pipe: Connection, work: Work[Any]) -> None:
         return
 
 
-def _done(work: Work[Any], task: int, pipe: Connection) -> tuple[str, object]:
+def _done(
+    work: Callable[[Any, Callable[[], None]], object], task: Any, pipe: Connection
+) -> tuple[str, object]:
     def on_step() -> None:
         try:
             pipe.send(("step", None))

@@ -17,7 +17,7 @@ from ..errors import SynthError
 from ..rendering.scene import Scene
 from ..scenes.bounded import load_json
 from ..scenes.label_files import from_json, to_json
-from ..scenes.labels import StrongLabel, direction
+from ..scenes.labels import StrongLabel, heard_from
 from ..scenes.spec import EventSpec, SceneSpec
 from ..units import Decibels, Degrees, Metres, Samples
 from .identity import CorpusIdentity
@@ -90,7 +90,7 @@ def _slot(spec: SceneSpec, slot: int) -> dict[str, Any]:
         return _entry(slot, SILENCE, (0, 0), (0.0, 0.0, 0.0), 0.0)
     event: EventSpec = spec.targets[slot]
     extent = (event.onset, min(event.onset + event.duration, spec.duration))
-    return _entry(slot, event.label, extent, direction(event.xyz), event.snr_db)
+    return _entry(slot, event.label, extent, heard_from(event, spec), event.snr_db)
 
 
 def _entry(

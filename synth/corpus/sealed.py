@@ -29,7 +29,7 @@ def seal(content: Mapping[str, Any]) -> bytes:
     return body + b',\n "seal": "%s"\n}\n' % hashlib.sha256(body).hexdigest().encode()
 
 
-def unseal(data: bytes, *, where: Path, remedy: str) -> dict[str, Any]:
+def unseal(data: bytes, *, where: str | Path, remedy: str) -> dict[str, Any]:
     """Return the content of a sealed document, without the seal.
 
     Args:

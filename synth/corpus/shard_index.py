@@ -65,7 +65,7 @@ def read_shard_index(path: Path) -> ShardIndex:
     return parse_shard_index(read_bounded(path, MAX_SEALED_BYTES), path)
 
 
-def parse_shard_index(data: bytes, where: Path) -> ShardIndex:
+def parse_shard_index(data: bytes, where: str | Path) -> ShardIndex:
     """Read the index beside a shard from its bytes; see `read_shard_index`."""
     content = unseal(data, where=where, remedy=MAKE_AGAIN)
     index = _validated(content, where)
@@ -74,7 +74,7 @@ def parse_shard_index(data: bytes, where: Path) -> ShardIndex:
     return index
 
 
-def _validated(content: dict[str, Any], where: Path) -> ShardIndex:
+def _validated(content: dict[str, Any], where: str | Path) -> ShardIndex:
     try:
         return ShardIndex.model_validate(content)
     except ValidationError as error:

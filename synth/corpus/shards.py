@@ -72,7 +72,7 @@ def write_shard(
         with atomic_write(path) as file:
             archive = _Archive(file)
             for index in identity.scenes(shard):
-                sample = _sample(identity, index, make_scene)
+                sample = make_sample(identity, index, make_scene)
                 archive.add(sample.members, sample.statistics)
                 on_scene()
             archive_index = archive.close(identity, shard)
@@ -134,8 +134,12 @@ class _Archive:
         self._size += len(data)
 
 
-def _sample(identity: CorpusIdentity, index: int, make_scene: MakeScene) -> Sample:
-    """Make and encode a scene; a fault says which scene it was."""
+def make_sample(identity: CorpusIdentity, index: int, make_scene: MakeScene) -> Sample:
+    """Make and encode a scene.
+
+    Raises:
+        SynthError: It cannot be made; the fault says which scene it was.
+    """
     try:
         scene = make_scene(index)
         sample = encode_scene(identity, index, scene)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import closing
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,19 +17,24 @@ from ..assets.catalog import Catalog
 from ..errors import Problem, ProblemsError, SynthError
 from ..rendering.scene import Renderer, Scene
 from ..scenes.spec import SceneSpec
-from .corpus_index import CorpusIndex, ShardEntry, read_corpus_index
+from .corpus_index import CorpusIndex, ShardEntry
 from .encode import encode_scene
 from .engines import LocalEngine, Watch
 from .identity import INDEX_NAME, CorpusIdentity, index_name
 from .reader import CorpusReader
 from .records import parse_record
+from .sealed import MAX_SEALED_BYTES
 from .shard_check import check_shard
+from .shard_index import parse_shard_index
 from .statistics import Statistics
+from .storage import FolderStorage, Storage
+from .stream_remote import open_corpus
 
 RERENDER = 5
 """Scenes that are rendered again unless told otherwise."""
 
 _REMEDY = "run the synthesis again with the same arguments: it mends what is damaged"
+_FETCH = 16 << 20
 _STEP_16_BITS = 1.0 / 32_768
 
 
@@ -67,7 +73,8 @@ def verify_corpus(
     """Check every byte of a corpus against its indexes, and some scenes against their specs.
 
     Args:
-        directory: The corpus.
+        directory: The corpus: a folder, or an address that `open_corpus` opens; from there every
+            shard is fetched into a temporary folder, and files that are too many are not looked for.
         catalog: What it was made from; None: no scene is rendered again.
         rerender: How many scenes are rendered again; which ones follows from the corpus.
         workers: Processes that read shards.
@@ -77,13 +84,13 @@ def verify_corpus(
         ProblemsError: Something is missing, extra, changed or not reproducible; all of it is named.
         SynthError: There is no finished corpus, or it was made from another catalog.
     """
-    directory = Path(directory)
-    render_spec = None if catalog is None else _renderer(directory, catalog)
-    return verify_scenes(directory, render_spec, rerender=rerender, workers=workers, progress=progress)
+    place = directory if "://" in str(directory) else Path(directory)
+    render_spec = None if catalog is None else _renderer(place, catalog)
+    return verify_scenes(place, render_spec, rerender=rerender, workers=workers, progress=progress)
 
 
 def verify_scenes(
-    directory: Path,
+    directory: str | Path,
     render_spec: RenderSpec | None,
     *,
     rerender: int = RERENDER,
@@ -91,15 +98,15 @@ def verify_scenes(
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> VerifyReport:
     """Check a corpus whose scenes anything rendered; see `verify_corpus`."""
-    index = read_corpus_index(directory)
-    problems = _strangers(directory, index.corpus)
-    problems += _check_shards(directory, index, workers, progress)
+    reader = open_corpus(directory)
+    index = reader.index
+    problems = _strangers(directory, index.corpus) if isinstance(directory, Path) else []
+    problems += _check_shards(reader.storage, index, workers, progress)
     if problems:
         raise ProblemsError(problems, remedy=_REMEDY)
     if render_spec is None:
         return VerifyReport(index)
     chosen = sample_of(index.corpus, rerender)
-    reader = CorpusReader(directory)
     faults = {number: _rerender_fault(reader, number, render_spec) for number in chosen}
     problems = [
         Problem(f"{directory}: {index.corpus.key(number)}", fault, "make the corpus again with this version")
@@ -123,8 +130,8 @@ def sample_of(corpus: CorpusIdentity, count: int) -> list[int]:
     return sorted(chosen)
 
 
-def _renderer(directory: Path, catalog: Catalog) -> RenderSpec:
-    corpus = read_corpus_index(directory).corpus
+def _renderer(directory: str | Path, catalog: Catalog) -> RenderSpec:
+    corpus = open_corpus(directory).index.corpus
     if catalog.content_hash != corpus.catalog_hash:
         raise SynthError(
             "the corpus was made from another catalog",
@@ -140,30 +147,50 @@ def _renderer(directory: Path, catalog: Catalog) -> RenderSpec:
 class _CheckWork:
     """What a worker does with the number of a shard: return its fault, or what it holds."""
 
-    directory: Path
+    storage: Storage
     identity: CorpusIdentity
 
     def __call__(self, task: int, on_step: Callable[[], None]) -> Problem | tuple[ShardEntry, Statistics]:
+        name = self.identity.shard_name(task)
         try:
-            index = check_shard(self.directory, self.identity, task, members=True)
+            with _here(self.storage, name) as folder:
+                index = check_shard(folder, self.identity, task, members=True)
         except SynthError as error:
-            where = error.where or str(self.directory / self.identity.shard_name(task))
-            return Problem(where, error.what, error.remedy)
+            local = isinstance(self.storage, FolderStorage) and error.where
+            return Problem(local or self.storage.named(name), error.what, error.remedy)
         on_step()
         return ShardEntry.of(index), index.statistics
 
 
+@contextmanager
+def _here(storage: Storage, name: str) -> Iterator[Path]:
+    """Return a folder of this machine with a shard and its index in it."""
+    if isinstance(storage, FolderStorage):
+        yield storage.directory
+        return
+    with tempfile.TemporaryDirectory(prefix="s5kit-verify-") as folder:
+        data = storage.read_whole(index_name(name), MAX_SEALED_BYTES)
+        (Path(folder) / index_name(name)).write_bytes(data)
+        end = (
+            parse_shard_index(data, Path(storage.named(index_name(name)))).size + 1
+        )  # one too many is a fault
+        with (Path(folder) / name).open("wb") as file:
+            for first in range(0, end, _FETCH):
+                file.write(storage.read_parts(name, [(first, min(_FETCH, end - first))])[0])
+        yield Path(folder)
+
+
 def _check_shards(
-    directory: Path, index: CorpusIndex, workers: int, progress: Callable[[int, int], None]
+    storage: Storage, index: CorpusIndex, workers: int, progress: Callable[[int, int], None]
 ) -> list[Problem]:
     """Return what is wrong with the shards, each on its own and against the index of the corpus."""
     corpus = index.corpus
-    paths = [str(directory / name) for name in corpus.shard_names()]
+    paths = [storage.named(name) for name in corpus.shard_names()]
     problems: dict[int, Problem] = {}
     counted: list[Statistics] = []
     engine = LocalEngine(workers)
     watch = Watch(name=paths.__getitem__)
-    with closing(engine.run(_CheckWork(directory, corpus), range(len(paths)), watch)) as results:
+    with closing(engine.run(_CheckWork(storage, corpus), range(len(paths)), watch)) as results:
         for done, (shard, found) in enumerate(results, start=1):
             progress(done, len(paths))
             if isinstance(found, Problem):
@@ -176,7 +203,7 @@ def _check_shards(
                 problems[shard] = Problem(paths[shard], what, _REMEDY)
     if not problems and Statistics.total(counted) != index.statistics:
         what = "its statistics are not those of its shards"
-        return [Problem(str(directory / INDEX_NAME), what, _REMEDY)]
+        return [Problem(storage.named(INDEX_NAME), what, _REMEDY)]
     return [problems[shard] for shard in sorted(problems)]
 
 
