@@ -9,14 +9,14 @@ export OPENBLAS_NUM_THREADS := 1
 
 .PHONY: help demo test test-all lint clean
 help:
-	@echo "make demo      build the embedded synthetic sounds, write 200 scenes as shards, verify them"
+	@echo "make demo      build the embedded synthetic sounds, write 200 scenes, train two small nets, write a report"
 	@echo "make test      lint, types, import rules, tests (under 8 minutes on 2 cores)"
 	@echo "make test-all  the same with the slow tests"
 	@echo "make clean     remove .venv and demo/"
 
 $(BIN)/.ready-demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[demo]"
+	$(BIN)/python -m pip install --quiet --editable ".[demo,train]"
 	@touch $@
 
 $(BIN)/.ready-dev: pyproject.toml

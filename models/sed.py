@@ -114,7 +114,7 @@ def create_sed(
         frames: Steps per clip of the strong output.
         sample_rate: Rate of the waveforms that will be given: the backbone's (default) or twice that.
         channel: Channel that is heard when several are given.
-        size: "base" or "tiny".
+        size: "base", "small" or "tiny".
         **backbone_options: Passed to the backbone's class.
 
     Raises:

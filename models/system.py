@@ -112,7 +112,10 @@ class S5System(nn.Module):
         Returns:
             ``(batch, slots, samples)``. A separator of one source gives equal labels equal waveforms.
         """
-        parts = [self._by_one(net, mixture_BML, labels_BSK, iterations) for net in self.separators]
+        parts = [
+            answer_slots(net, mixture_BML, labels_BSK, iterations=iterations, queries=self.queries)
+            for net in self.separators
+        ]
         return torch.stack(parts).mean(dim=0)
 
     def stream(
@@ -161,33 +164,54 @@ class S5System(nn.Module):
             return stems_KL, None
         return stems_KL, tags.strong[0] * (labels_SK.sum(dim=0)[:, None] > 0)
 
-    def _by_one(
-        self, net: nn.Module, mixture_BML: Tensor, labels_BSK: Tensor, iterations: int | None
-    ) -> Tensor:
-        """Answer all slots with one separator, asking only for those that are not silent."""
-        separator = net.separator if isinstance(net, GuidedSeparator) else net
-        sources, slots = _config(net).sources, labels_BSK.shape[1]
-        count = iterations if _config(net).feedback else None
-        if sources > 1:
-            if slots > sources:
-                raise ModelError(
-                    f"{slots} labels for {sources} sources",
-                    where="labels",
-                    remedy="ask for fewer labels at once",
-                )
-            groups_QSK = nn.functional.pad(labels_BSK, (0, 0, 0, sources - slots))
-            scenes = torch.arange(len(mixture_BML), device=mixture_BML.device)
-        else:
-            groups_QSK = labels_BSK.flatten(0, 1)[:, None]
-            scenes = torch.arange(len(mixture_BML), device=mixture_BML.device).repeat_interleave(slots)
-        hints = net.hints(mixture_BML) if isinstance(net, GuidedSeparator) else None
-        out = mixture_BML.new_zeros(len(groups_QSK), sources, mixture_BML.shape[-1])
-        for asked in groups_QSK.sum(dim=(1, 2)).nonzero()[:, 0].split(self.queries):
-            scene = scenes[asked]
-            out[asked] = separator(
-                mixture_BML[scene], groups_QSK[asked], _of(hints, scene), iterations=count
-            ).to(out.dtype)
-        return out[:, :slots] if sources > 1 else out.view(len(mixture_BML), slots, -1)
+
+def answer_slots(
+    net: nn.Module,
+    mixture_BML: Tensor,
+    labels_BSK: Tensor,
+    *,
+    iterations: int | None = None,
+    queries: int = 8,
+) -> Tensor:
+    """Answer all slots with one separator, asking only for those that are not silent.
+
+    Args:
+        net: A `Separator` without hints, or a `GuidedSeparator`.
+        mixture_BML: ``(batch, microphones, samples)``.
+        labels_BSK: One-hot labels ``(batch, slots, classes)``; all zero is silence.
+        iterations: Passes of an iterative separator; None takes its setting.
+        queries: Greatest number of (scene, label) pairs separated at once.
+
+    Returns:
+        ``(batch, slots, samples)``. A separator of one source gives equal labels equal waveforms.
+
+    Raises:
+        ModelError: More slots than a separator of several sources has.
+    """
+    separator = net.separator if isinstance(net, GuidedSeparator) else net
+    sources, slots = _config(net).sources, labels_BSK.shape[1]
+    count = iterations if _config(net).feedback else None
+    if sources > 1:
+        if slots > sources:
+            raise ModelError(
+                f"{slots} labels for {sources} sources",
+                where="labels",
+                remedy="ask for fewer labels at once",
+            )
+        groups_QSK = nn.functional.pad(labels_BSK, (0, 0, 0, sources - slots))
+        scenes = torch.arange(len(mixture_BML), device=mixture_BML.device)
+    else:
+        groups_QSK = labels_BSK.flatten(0, 1)[:, None]
+        scenes = torch.arange(len(mixture_BML), device=mixture_BML.device).repeat_interleave(slots)
+    if not labels_BSK.any():  # no net runs on an empty batch
+        return mixture_BML.new_zeros(len(mixture_BML), slots, mixture_BML.shape[-1])
+    hints = net.hints(mixture_BML) if isinstance(net, GuidedSeparator) else None
+    out = mixture_BML.new_zeros(len(groups_QSK), sources, mixture_BML.shape[-1])
+    for asked in groups_QSK.sum(dim=(1, 2)).nonzero()[:, 0].split(queries):
+        scene = scenes[asked]
+        estimate = separator(mixture_BML[scene], groups_QSK[asked], _of(hints, scene), iterations=count)
+        out[asked] = estimate.to(out.dtype)
+    return out[:, :slots] if sources > 1 else out.view(len(mixture_BML), slots, -1)
 
 
 def _config(net: nn.Module) -> SeparatorConfig:

@@ -123,7 +123,7 @@ def create_tagger(
         name: "baseline2025" (18 classes, channel 0), "baseline2026_1c" or "baseline2026_4c" (three tracks of
             18 classes and silence, from channel 0 or from four channels).
         weights: Our safetensors file or state dictionary to start from.
-        size: "base" or "tiny".
+        size: "base", "small" or "tiny".
         **backbone_options: Passed to `M2d`.
 
     Raises:

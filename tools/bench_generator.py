@@ -41,7 +41,7 @@ def generator(
     chosen = s5.load_recipe(recipe, overrides or [])
     tables = s5.Catalog.load(catalog)
     report = measure(chosen, tables, scenes)
-    if peer:
+    if peer and chosen.effects == s5.load_recipe("dcase2025").effects:  # the usual pattern knows no effects
         report["peer"] = compare_with_peer(chosen, tables, max(scenes // 6, 3))
     if processes > 1:
         report["processes"] = scaling(recipe, overrides or [], catalog, scenes, processes)
@@ -110,9 +110,9 @@ def whole(recipe: Recipe, catalog: Catalog, count: int) -> dict[str, float]:
 
 
 def decode(spec: SceneSpec, sounds: Sounds) -> None:
-    """Read every sound of a scene out of its memory map."""
+    """Read every sound of a scene out of its memory map, and apply the effects of its events."""
     for event in (*spec.targets, *spec.interferers):
-        np.array(sounds.event(event, spec.rules, spec.sample_rate))
+        np.array(s5.read_event(sounds, event, spec.rules, spec.sample_rate))
     if spec.noise is not None:
         np.array(sounds.noise(spec.noise, spec.rules, spec.sample_rate))
 

@@ -18,19 +18,28 @@ from models import ModelError  # noqa: E402
 from synth import SynthError  # noqa: E402
 
 from . import (  # noqa: E402
+    ablate,
     bench,
     catalog,
     catalog_check,
     catalog_merge,
     demo,
+    doctor,
     download,
+    ensemble,
+    evaluate,
+    inspect,
     plan,
     prepare,
     publish,
     recipes,
     render,
     rirs,
+    serve,
+    stream,
+    submit,
     synth,
+    train,
     verify,
     weights,
 )
@@ -49,11 +58,20 @@ app.add_typer(rirs.app, name="rirs")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(bench.app, name="bench")
 app.add_typer(demo.app, name="demo")
+app.add_typer(train.app, name="train")
 app.add_typer(weights.app, name="weights")
+app.command("ablate")(ablate.ablate)
 app.command("download")(download.download)
 app.command("plan")(plan.plan)
 app.command("render")(render.render)
 app.command("synth")(synth.synth)
+app.command("stream")(stream.stream)
+app.command("serve")(serve.serve)
+app.command("doctor")(doctor.doctor)
+app.add_typer(ensemble.app, name="ensemble")
+app.command("evaluate")(evaluate.evaluate)
+app.command("inspect")(inspect.inspect)
+app.command("submit")(submit.submit)
 app.command("verify")(verify.verify)
 app.command("publish")(publish.publish)
 
@@ -63,6 +81,16 @@ _EXTRAS = {
     "huggingface_hub": "models",
     "pyroomacoustics": "demo",
     "matplotlib": "plots",
+    "torch_audiomentations": "augment",
+    "sed_scores_eval": "train",
+    "accelerate": "train",
+    "tensorboard": "train",
+    "uvicorn": "serve",
+    "fastapi": "serve",
+    "s3fs": "remote",
+    "aiohttp": "remote",
+    "fsspec": "remote",
+    "ray": "ray",
 }
 _ROOMS = ("synth", "models", "training", "manifests")
 

@@ -17,7 +17,7 @@ console = Console()
 
 
 def verify(
-    directory: Annotated[Path, typer.Argument(help="Folder that `s5kit synth` wrote.")],
+    directory: Annotated[str, typer.Argument(help="Folder or address that `s5kit synth` wrote to.")],
     catalog: Annotated[
         Path | None, typer.Option(help="Catalog of the corpus: some scenes are rendered again.")
     ] = None,

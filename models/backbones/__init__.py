@@ -18,6 +18,7 @@ BACKBONES: dict[str, type[Backbone]] = {net.name: net for net in (M2d, AtstFrame
 
 SIZES: dict[str, dict[str, int]] = {
     "base": {"dim": 768, "depth": 12, "heads": 12},
+    "small": {"dim": 96, "depth": 3, "heads": 4},
     "tiny": {"dim": 48, "depth": 2, "heads": 3},
 }
 
@@ -27,7 +28,7 @@ def create_backbone(name: str, *, size: str = "base", **options: Any) -> Backbon
 
     Args:
         name: "m2d", "atst", "beats", "fpasst" or "asit".
-        size: "base", that of the released weights, or "tiny" for tests and dry runs.
+        size: "base", that of the released weights; "small", which learns on a CPU; "tiny" for tests and dry runs.
         **options: Anything that the backbone's class takes, such as ``batch_floor`` (atst) or
             ``mel_rate`` (m2d).
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from ..separator import SEPARATORS, preset
+from ..separator import SEPARATORS, SeparatorConfig, preset
 from . import sed_keys, separator_keys
 from .audiosep_start import start_from_audiosep
 from .download import LICENCES
@@ -57,7 +57,7 @@ def import_weights(
     kind: str,
     out: str | Path | None = None,
     *,
-    target: str | None = None,
+    target: str | SeparatorConfig | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Imported:
@@ -69,7 +69,7 @@ def import_weights(
         path: The checkpoint.
         kind: Its origin, one of `WEIGHT_KINDS`.
         out: ``X.safetensors`` or a folder to save to; None to save nothing.
-        target: With ``audiosep``: a separator preset that shall start from these weights.
+        target: With ``audiosep``: a separator preset, or settings, that shall start from these weights.
         settings: What names and shapes of the file do not tell (``head``, ``size``, ``time_film``, ...).
         seed: Draws the parameters that start fresh.
 
@@ -81,13 +81,14 @@ def import_weights(
         raise ModelError(
             f"unknown origin {kind!r}", where="--as", remedy=f"choose one of {', '.join(WEIGHT_KINDS)}"
         )
-    if target is not None and (kind != "audiosep" or target not in SEPARATORS):
+    known = isinstance(target, SeparatorConfig) or target in SEPARATORS
+    if target is not None and (kind != "audiosep" or not known):
         remedy = f"only audiosep can start another separator: one of {', '.join(SEPARATORS)}"
         raise ModelError(f"no way from {kind} to {target}", where="--target", remedy=remedy)
     state = read_tensors(source)
     translation = translate(state, kind, source=source, **dict(settings or {}))
     if target is not None:
-        translation = start_from_audiosep(translation, preset(target))
+        translation = start_from_audiosep(translation, preset(target) if isinstance(target, str) else target)
     _to_float32(translation)
     model = _load(translation, source, seed)
     saved = None

@@ -23,7 +23,13 @@ __all__ = [
     "create_separator",
     "draw_iterations",
     "preset",
+    "separator_settings",
 ]
+
+
+def separator_settings(name: str, **overrides: object) -> SeparatorConfig:
+    """Return a published separator's settings, with some of them replaced; arguments as for `create_separator`."""
+    return preset(name, **overrides)
 
 
 def create_separator(

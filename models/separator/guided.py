@@ -34,8 +34,16 @@ class GuidedSeparator(nn.Module):
             sed.eval()
 
     def forward(self, mixture_BML: Tensor, labels: Tensor, *, iterations: int | None = None) -> Tensor:
-        """Return the estimates ``(batch, sources, samples)``; arguments as for `Separator.forward`."""
+        """Return the estimates ``(queries, sources, samples)``; arguments as for `Separator.forward`.
+
+        There may be several queries per mixture: labels of a multiple of the batch, those of one mixture next to each
+        other. The SED model hears every mixture once.
+        """
         hints = self.hints(mixture_BML)
+        each = len(labels) // max(len(mixture_BML), 1)
+        if each > 1:
+            mixture_BML = mixture_BML.repeat_interleave(each, dim=0)
+            hints = Hints(*(None if part is None else part.repeat_interleave(each, dim=0) for part in hints))
         estimate_BSL: Tensor = self.separator(mixture_BML, labels, hints, iterations=iterations)
         return estimate_BSL
 

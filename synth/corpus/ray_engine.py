@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import signal
+import socket
 import threading
 import traceback
 from collections import deque
@@ -28,6 +30,7 @@ RETRIES = 3
 _POLL_SECONDS = 0.2
 _STORE_BYTES = 100 << 20
 _CANCEL_SECONDS = 20.0
+_KNOCK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class _Spread(Generic[R]):
         self._retries = retries
         self._waiting = deque(tasks)
         self._lost: dict[int, int] = {}
+        self._seen: dict[int, int] = {}
         self._running: dict[Any, int] = {}
         self._work = ray.put(work)
         self._steps = ray.remote(num_cpus=0, max_restarts=-1)(_Steps).remote()
@@ -103,10 +107,11 @@ class _Spread(Generic[R]):
 
     def _result(self, reference: Any, task: int) -> R:
         try:
-            kind, content = self._ray.get(reference)
+            kind, content, steps = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._begin_again(task, error)
         if kind == "result":
+            self._note(task, steps)  # what the counter hears of may come later
             found: R = content
             return found
         if isinstance(content, SynthError):
@@ -127,11 +132,19 @@ class _Spread(Generic[R]):
 
     def _count_steps(self) -> None:
         try:
-            new = self._ray.get(self._steps.take.remote(), timeout=5)
+            news = self._ray.get(self._steps.take.remote(), timeout=5)
         except self._ray.exceptions.RayError:
             return  # only the bar lags behind
-        for _ in range(new):
-            self._watch.on_step()
+        for task, done in news.items():
+            self._note(task, done)
+
+    def _note(self, task: int, done: int) -> None:
+        """Pass the steps of a task on; those of one that is begun again count once."""
+        new = done - self._seen.get(task, 0)
+        if new > 0:
+            self._seen[task] = done
+            for _ in range(new):
+                self._watch.on_step()
 
     def _end(self) -> None:
         """Stop what still runs, and wait until it has stopped."""
@@ -149,31 +162,27 @@ class _LostError(Exception):
 
 
 class _Steps:
-    """Counts the steps of all tasks; steps of a task that is begun again count once."""
+    """Hears from all tasks how far they are."""
 
     def __init__(self) -> None:
-        self._done: dict[int, int] = {}
-        self._new = 0
+        self._news: dict[int, int] = {}
 
     def put(self, task: int, done: int) -> None:
         """Note that a task has done so many steps."""
-        more = done - self._done.get(task, 0)
-        if more > 0:
-            self._done[task] = done
-            self._new += more
+        self._news[task] = done
 
-    def take(self) -> int:
-        """Return the steps since the last call."""
-        new, self._new = self._new, 0
-        return new
+    def take(self) -> dict[int, int]:
+        """Return how far the tasks are from which there is news."""
+        news, self._news = self._news, {}
+        return news
 
 
 _KEPT: dict[str, Work[Any]] = {}
 """The work of the present run in a worker process: what it has opened serves all its tasks."""
 
 
-def _do(version: str, work: list[Any], task: int, steps: Any) -> tuple[str, object]:
-    """Do a task in a worker process."""
+def _do(version: str, work: list[Any], task: int, steps: Any) -> tuple[str, object, int]:
+    """Do a task in a worker process; return what came of it, and how many steps it took."""
     ray = importlib.import_module("ray")
     done = 0
 
@@ -193,11 +202,11 @@ def _do(version: str, work: list[Any], task: int, steps: Any) -> tuple[str, obje
         if key not in _KEPT:
             _KEPT.clear()
             _KEPT[key] = ray.get(work[0])
-        return "result", _KEPT[key](task, on_step)
+        return "result", _KEPT[key](task, on_step), done
     except SynthError as error:
-        return "fault", error
+        return "fault", error, done
     except Exception:
-        return "bug", traceback.format_exc()
+        return "bug", traceback.format_exc(), done
 
 
 @contextmanager
@@ -211,6 +220,7 @@ def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[N
     if address is None:
         options |= {"include_dashboard": False, "num_cpus": workers, "object_store_memory": _STORE_BYTES}
     try:
+        _knock(address)
         with _handlers_kept():
             ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
@@ -224,6 +234,13 @@ def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[N
     finally:
         with _handlers_kept():
             ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Fail at once where nobody listens: Ray itself would go on trying for minutes."""
+    found = re.fullmatch(r"(?:ray://)?([^:/]+):([0-9]{1,5})", address or "")
+    if found is not None:
+        socket.create_connection((found[1], int(found[2])), timeout=_KNOCK_SECONDS).close()
 
 
 @contextmanager

@@ -104,6 +104,8 @@ class BatchRenderer:
     ) -> None:
         self.device = torch.device(device)
         kind = self.device.type
+        if kind == "cuda" and self.device.index is None:  # the current one, which is another in other threads
+            self.device = torch.device(kind, torch.cuda.current_device())
         if kind == "cpu":
             keep_freed_memory()
         self.max_bytes = max_bytes or MAX_BYTES.get(kind, MAX_BYTES["cpu"])

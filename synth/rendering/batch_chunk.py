@@ -223,7 +223,7 @@ class Chunk:
         if "interference" in self.out:
             terms = layout.wet_terms(others, layout.scene[others], self.limit)
             yield self._sum("interference", terms, self.numbers)
-        for stem in self.out.keys() & {"wet", "dry"}:
+        for stem in sorted(self.out.keys() & {"wet", "dry"}):
             terms = (layout.wet_terms if stem == "wet" else layout.dry_terms)(targets, lines, self.limit)
             yield self._sum(stem, terms, scene[targets] * self.out[stem].shape[1] + slot[targets])
 
@@ -290,7 +290,7 @@ class Chunk:
         noise = maths.read_noises(tensors[ground.tensor], there[ground.starts], samples, self.samples)
         energies = noise.square().sum(dim=2).double().sum(dim=1)
         noise *= _gains(there[ground.amplitudes], energies)[:, None, None]
-        for stem in self.out.keys() & {"mixture", "noise"}:
+        for stem in sorted(self.out.keys() & {"mixture", "noise"}):
             self._write(stem, noise, ground.rows, there[ground.where], add=stem == "mixture")
         return energies
 

@@ -37,15 +37,22 @@ def read_blocks(
     low, high = rows["low"].to(torch.int32)[:, None], rows["high"].to(torch.int32)[:, None]
     inside = (column >= low).logical_and_(column < high)
     for number in used:
-        windows = tensors[number].unfold(0, block, 1)
+        source = tensors[number]
         if len(used) == 1:
-            out[:count, :block] = windows.index_select(0, rows["offset"]).mul_(inside)
+            out[:count, :block] = _windows(source, rows["offset"], block).mul_(inside)
         else:
             mine = rows["tensor"] == number
             offset = rows["offset"].where(mine, 0)
-            found = windows.index_select(0, offset).mul_(inside.logical_and(mine[:, None]))
+            found = _windows(source, offset, block).mul_(inside.logical_and(mine[:, None]))
             out[:count, :block] += found
     return out
+
+
+def _windows(tensor: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Tensor:
+    """Return the runs of `length` samples that begin at `starts`, (n, length)."""
+    windows = tensor.unfold(0, length, 1)
+    # Each is the faster one there: a large pool makes CUDA's index_select count in 64 bits.
+    return windows[starts] if tensor.is_cuda else windows.index_select(0, starts)
 
 
 def wet_energies(
@@ -201,7 +208,7 @@ def read_noises(
         length: T.
     """
     if samples is None:
-        found = tensor.unfold(0, length, 1).index_select(0, starts.reshape(-1))
+        found = _windows(tensor, starts.reshape(-1), length)
         return found.view(*starts.shape, length).to(torch.float32)
     column = torch.arange(length, device=tensor.device)
     index = starts[:, :, None] + torch.remainder(column, samples[:, None])[:, None]

@@ -121,6 +121,28 @@ def test_all_stems_add_up(catalog: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(sum(parts), sounds["mixture"], atol=3 / 32_768)
 
 
+def test_jobs_of_an_array_share_a_corpus(catalog: Path, corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, text = make(catalog, out, "--shards", "1:3")
+    assert code == 0
+    assert "2 shard(s) in" in text
+    assert "these were 2 of 3 shards, and others are missing" in text
+    _, text = make(catalog, out, "--shards", "0")
+    assert "1 shard(s) in" in text
+    assert "next: s5kit verify" in text
+    assert hashes(out) == hashes(corpus)
+
+
+def test_addresses_are_places(catalog: Path, corpus: Path, tmp_path: Path) -> None:
+    code, text = run(
+        *("synth", "--recipe", "dcase2025", "--catalog", catalog, "--out", f"file://{tmp_path}/out"),
+        *("--num-scenes", 7, "--shard-size", 3, "--seed", 3, "--workers", 1, *SHORT),
+    )
+    assert code == 0
+    assert "3 made" in text
+    assert hashes(tmp_path / "out") == hashes(corpus)
+
+
 def test_scenes_without_targets(catalog: Path, tmp_path: Path) -> None:
     _, text = make(catalog, tmp_path / "out", "--set", "targets.count=[0,1]", recipe="dcase2026")
     assert "targets in a scene 0" in text
@@ -175,6 +197,11 @@ def test_verify_refuses_damage_and_other_catalogs(catalog: Path, corpus: Path, t
         (("--split", "test"), "test"),
         (("--set", "targets.cuont=3"), "cuont"),
         (("--workers", 5000), "workers: is 5000"),
+        (("--shards", "2:9"), "names shards 2 to 8, there are 0 to 2"),
+        (("--shards", "x"), "shards: 'x' names no shards"),
+        (("--engine", "dask"), "there is no engine 'dask'"),
+        (("--address", "auto"), "'local' does not go with an address"),
+        (("--engine", "ray", "--retries", 1000), "retries: is 1000"),
     ],
 )
 def test_impossible_wishes_cost_nothing(

@@ -32,7 +32,7 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _FOREVER = "max-age=31536000, immutable"
 _OPEN_PATHS = ("/health",)
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1", "testserver")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
 _TYPES = {False: "application/x-tar", True: "application/json"}
 
 
@@ -93,7 +93,7 @@ async def _answer(service: Service, wanted: Wanted, request: Request) -> Respons
             "Accept-Ranges": "bytes",
             "S5kit-Content": content,
         }
-        if etag in _tags(request.headers.get("if-none-match")):
+        if {etag, "*"} & _tags(request.headers.get("if-none-match")):
             os.close(handle)
             return Response(status_code=304, headers=headers)
         header = request.headers.get("range")
@@ -211,7 +211,9 @@ class _Guard:
                 return RefusalError(401, what, where="Authorization", remedy=remedy, headers=challenge)
         elif _host(headers.get(b"host", b"")) not in _LOOPBACK_NAMES:
             remedy = "ask http://127.0.0.1:PORT, or serve with a token"
-            return RefusalError(403, "without a token only this machine is served", where="Host", remedy=remedy)
+            return RefusalError(
+                403, "without a token only this machine is served", where="Host", remedy=remedy
+            )
         if self._inside >= self._settings.max_requests:
             return _later(f"{self._inside} requests are being answered, as many as may", "server", 1)
         return None

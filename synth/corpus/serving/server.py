@@ -209,6 +209,7 @@ def serve_shards(
             log_level="warning",
             access_log=False,
             server_header=False,
+            ws="none",
             timeout_keep_alive=30,
             timeout_graceful_shutdown=_END_SECONDS,
             backlog=min(2 * settings.max_requests, 2048),

@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from synth import build_catalog
 from synth.corpus.corpus import CorpusProgress, CorpusReport, write_scenes
+from synth.corpus.engines import Watch
 from synth.corpus.ray_engine import RayEngine
 from synth.errors import SynthError
 from synth.rendering.scene import Scene
+from tests.builders import make_dev_set
 from tests.synth.corpus.corpora import MadeUpScenes, contents, identity, write
 
 SCENES = {"num_scenes": 12, "shard_size": 3}
@@ -140,9 +145,57 @@ def test_a_bug_in_a_worker_shows_its_traceback(cluster: None, tmp_path: Path) ->
         write_scenes(identity(**SCENES), _bug, tmp_path, recipe={}, engine=RayEngine())
 
 
+@pytest.mark.slow
+def test_the_command_starts_a_ray_of_its_own(tmp_path: Path) -> None:
+    make_dev_set(tmp_path / "dev_set", positions=6, taps=200, seconds=0.1, noise_seconds=0.6)
+    build_catalog("dcase2025", tmp_path / "dev_set", tmp_path / "catalog", workers=1)
+    code = "from tools.cli import main; main()"
+    for engine in ("local", "ray"):
+        found = subprocess.run(
+            [
+                *(
+                    sys.executable,
+                    "-c",
+                    code,
+                    "synth",
+                    "--recipe",
+                    "dcase2025",
+                    "--set",
+                    "scene.duration=0.5",
+                ),
+                *("--catalog", str(tmp_path / "catalog"), "--out", str(tmp_path / engine), "--workers", "2"),
+                *("--num-scenes", "7", "--shard-size", "2", "--engine", engine),
+            ],
+            cwd=Path(__file__).parents[3],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert found.returncode == 0, found.stderr
+        assert "4 shard(s)" in found.stdout
+        assert "Traceback" not in found.stderr
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+
+
+def test_a_cluster_that_does_not_answer_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray itself would go on trying for minutes."""
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
+        begin = time.monotonic()
+        with pytest.raises(SynthError, match=f"{address}: no Ray answers: .*Connection refused"):
+            list(RayEngine(address).run(_no_work, [1], Watch()))
+        assert time.monotonic() - begin < 5
+
+
 def test_impossible_wishes_are_refused() -> None:
     with pytest.raises(SynthError, match="retries: is -1"):
         RayEngine(retries=-1)
+
+
+def _no_work(task: int, on_step: Callable[[], None]) -> None:
+    raise AssertionError("nobody is there to do it")
 
 
 def _bug(index: int) -> Scene:

@@ -118,7 +118,7 @@ class TestAnswers:
     def test_who_has_it_gets_none(self, served: Site) -> None:
         path = "/dcase2025/3/000000.tar"
         etag = served.ask(path, "HEAD")[1]["etag"]
-        for header in (etag, f'"other", W/{etag}'):
+        for header in (etag, f'"other", W/{etag}', "*"):
             status, headers, data = served.ask(path, if_none_match=header)
             assert (status, headers["etag"], data) == (304, etag, b"")
         assert served.ask(path, if_none_match='"other"')[0] == 200
@@ -335,8 +335,11 @@ def test_many_clients_and_a_small_cache_give_no_wrong_byte(
                 assert headers["etag"].strip('"') == hashlib.sha256(files[shard]).hexdigest()
             return 25
 
+        found.ask("/dcase2025/3/000000.tar")
+        handles = len(list(Path("/proc/self/fd").iterdir()))
         with ThreadPoolExecutor(6) as clients:
             assert sum(clients.map(client, range(6))) == 150
+        assert len(list(Path("/proc/self/fd").iterdir())) <= handles + 6, "files of shards are closed"
         store, crew = found.service.store, found.service.crew
         assert store.figures.removed > 0
         assert store.figures.hits + store.figures.joined + store.figures.misses >= 150
