@@ -9,6 +9,12 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "fit": "loop",
+    "FitReport": "loop",
+    "NonFiniteError": "run",
+    "StoppedError": "stopping",
+    "Task": "task",
+    "Panel": "panels",
     "SystemEstimator": "estimates",
     "ca_sdri": "metrics",
     "capi_sdri": "metrics",

@@ -35,12 +35,12 @@ from .ablation_plan import AblationPlan, Cell, load_ablation, to_yaml
 from .ablation_table import Outcome, Table, compare, draw, figure_of
 from .device_slot import device_slot
 from .evaluate import evaluate
+from .launch import training_failed
 from .scenes_to_score import open_scenes
 
 if TYPE_CHECKING:
     from .estimates import Estimator
 
-_LAST_LINES = 12
 _STAGES = {"tagger": "sed", "separator": "separator"}
 _MAX_RESULT = 64 << 20
 
@@ -212,13 +212,7 @@ def _run_training(
             command, stdout=out, stderr=subprocess.STDOUT, env=environment, check=False
         ).returncode
     if status:
-        text = log.read_bytes()[-16_384:].decode(errors="replace").strip().splitlines()
-        end = "\n  ".join(text[-_LAST_LINES:])
-        raise SynthError(
-            f"training {part} ended with status {status}:\n  {end}\n",
-            where=log,
-            remedy="mend that and run the same command again: finished cells are kept, this one goes on",
-        )
+        raise training_failed(part, status, log)
 
 
 def _estimator(trained: dict[str, Path], folder: Path) -> tuple[Estimator, str]:

@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from synth import Catalog, SynthError, load_recipe, target_classes, write_corpus, write_text
+from synth import Catalog, load_recipe, target_classes, write_corpus, write_text
 
 from .config import Config, load_config
 from .estimates import SystemEstimator
 from .evaluate import evaluate
+from .launch import training_failed
 from .scenes_to_score import open_scenes
 from .score_records import SceneRecord
 from .start import program_of
@@ -30,7 +31,6 @@ STAGES = ("demo-sed", "demo-separator")
 NUM_SCENES = 60
 SCENES_SEED = 1
 _POLL_SECONDS = 0.5
-_LAST_LINES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +133,13 @@ def _train(configs: Sequence[Config], out: Path, progress: Callable[[str, int, i
                 progress(config.name, _steps_done(config.out), config.loop.steps)
                 if status is not None:
                     del running[config.name]
-                    _check_ended(config.name, status, out / f"{config.name}.log")
+                if status:
+                    raise training_failed(config.name, status, out / f"{config.name}.log")
     finally:
         for process in running.values():
             process.terminate()
         for process in running.values():
             process.wait()
-
-
-def _check_ended(stage: str, status: int, log: Path) -> None:
-    if status:
-        lines = log.read_bytes()[-16_384:].decode(errors="replace").strip().splitlines()
-        end = "\n  ".join(lines[-_LAST_LINES:])
-        raise SynthError(
-            f"{stage} ended with status {status}:\n  {end}\n",
-            where=log,
-            remedy="mend that and run the same command again: training goes on where it was",
-        )
 
 
 def _steps_done(run: Path) -> int:

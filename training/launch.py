@@ -11,10 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from synth import SynthError
+
 from .config import SedConfig, load_config
 
 _LAUNCHER = ("-m", "accelerate.commands.launch", "--num_machines", "1", "--mixed_precision", "no")
 _PLAIN = ("--dynamo_backend", "no", "--main_process_port", "0")
+_LOG_END_BYTES, _LOG_END_LINES = 16_384, 12
 
 
 def launch_command(
@@ -70,3 +73,16 @@ def run_command(command: Sequence[str], *, threads: int | None = None) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     return status if status >= 0 else 128 - status
+
+
+def training_failed(stage: str, status: int, log: Path) -> SynthError:
+    """Return what to tell of a training that ended with an error: the end of its log."""
+    with log.open("rb") as file:
+        file.seek(max(log.stat().st_size - _LOG_END_BYTES, 0))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    end = "\n  ".join(lines[-_LOG_END_LINES:])
+    return SynthError(
+        f"training {stage} ended with status {status}:\n  {end}\n",
+        where=log,
+        remedy="mend that and run the same command again: training goes on where it was",
+    )

@@ -263,7 +263,7 @@ class TestKilled:
 
     @pytest.mark.slow
     def test_at_random_moments_often(self, tmp_path: Path) -> None:
-        assert driver("random", tmp_path, 40, 3)["killed"] == 120
+        assert driver("random", tmp_path, 15, 3)["killed"] == 45
 
 
 def test_the_status_of_a_process_that_sigterm_stopped(tmp_path: Path) -> None:

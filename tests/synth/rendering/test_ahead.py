@@ -49,6 +49,7 @@ class Counting:
 
     def __init__(self, failing: int = -1) -> None:
         self.inner = BatchRenderer(sounds())
+        self.device = self.inner.device
         self.asked = 0
         self.failing = failing
 
@@ -70,9 +71,9 @@ def running() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "s5kit-render-ahead"]
 
 
-@pytest.mark.parametrize("depth", [1, 3])
-def test_batches_come_in_order_and_as_rendered_alone(depth: int) -> None:
-    ahead = RenderAhead(batches(5), BatchRenderer(sounds()), FORM, depth=depth)
+@pytest.mark.parametrize(("depth", "threaded"), [(1, None), (1, True), (3, True)])
+def test_batches_come_in_order_and_as_rendered_alone(depth: int, threaded: bool | None) -> None:
+    ahead = RenderAhead(batches(5), BatchRenderer(sounds()), FORM, depth=depth, threaded=threaded)
     got = list(ahead)
     assert ahead.handed_out == 5
     for specs, batch in zip(batches(5), got, strict=True):
@@ -86,7 +87,7 @@ def test_batches_come_in_order_and_as_rendered_alone(depth: int) -> None:
 def test_it_is_ahead_by_depth_and_not_further(depth: int) -> None:
     """A slow training step does not fill the device with batches."""
     renderer = Counting()
-    with RenderAhead(batches(9), renderer, FORM, depth=depth) as ahead:
+    with RenderAhead(batches(9), renderer, FORM, depth=depth, threaded=True) as ahead:
         for taken in range(4):
             until(lambda taken=taken: renderer.asked >= taken + depth)
             time.sleep(0.02)
@@ -95,11 +96,12 @@ def test_it_is_ahead_by_depth_and_not_further(depth: int) -> None:
     assert not running()
 
 
-def test_a_silent_event_is_reported_with_its_positions() -> None:
+@pytest.mark.parametrize("threaded", [False, True])
+def test_a_silent_event_is_reported_with_its_positions(threaded: bool) -> None:
     """Batches before the bad one arrive; the error says which scenes to look at."""
     specs = batches(3)
     specs[1][1] = spec(3, "zero")
-    ahead = RenderAhead(specs, BatchRenderer(sounds()), FORM, depth=2)
+    ahead = RenderAhead(specs, BatchRenderer(sounds()), FORM, depth=2, threaded=threaded)
     next(ahead)
     with pytest.raises(SynthError, match=r"zero: is silent.*\(batch 1, positions 2 to 3\)"):
         next(ahead)
@@ -108,26 +110,29 @@ def test_a_silent_event_is_reported_with_its_positions() -> None:
     assert not running()
 
 
-def test_other_errors_keep_their_kind_and_say_where() -> None:
-    ahead = RenderAhead(batches(3), Counting(failing=1), FORM)
+@pytest.mark.parametrize("threaded", [False, True])
+def test_other_errors_keep_their_kind_and_say_where(threaded: bool) -> None:
+    ahead = RenderAhead(batches(3), Counting(failing=1), FORM, threaded=threaded)
     next(ahead)
     with pytest.raises(ValueError, match="broken") as caught:
         next(ahead)
     assert caught.value.__notes__ == ["while batch 1, positions 2 to 3 was rendered"]
 
 
-def test_errors_of_the_specs_come_through_after_what_was_rendered() -> None:
+@pytest.mark.parametrize("threaded", [False, True])
+def test_errors_of_the_specs_come_through_after_what_was_rendered(threaded: bool) -> None:
     def failing() -> Iterator[list[SceneSpec]]:
         yield from batches(2)
         raise SynthError("a worker died", where="position 4", remedy="start again")
 
-    ahead = RenderAhead(failing(), BatchRenderer(sounds()), FORM)
+    ahead = RenderAhead(failing(), BatchRenderer(sounds()), FORM, threaded=threaded)
     assert len([next(ahead), next(ahead)]) == 2
     with pytest.raises(SynthError, match=r"position 4: a worker died \(batch 2\)"):
         next(ahead)
 
 
-def test_closing_early_ends_the_thread_and_the_specs() -> None:
+@pytest.mark.parametrize("threaded", [False, True])
+def test_closing_early_ends_the_thread_and_the_specs(threaded: bool) -> None:
     """Ctrl-C in a training loop leaves no loader and no thread behind."""
     ended = threading.Event()
 
@@ -138,12 +143,12 @@ def test_closing_early_ends_the_thread_and_the_specs() -> None:
         finally:
             ended.set()
 
-    with RenderAhead(endless(), BatchRenderer(sounds()), FORM, depth=2) as ahead:
+    with RenderAhead(endless(), BatchRenderer(sounds()), FORM, depth=2, threaded=threaded) as ahead:
         next(ahead)
     assert not running()
     assert ended.is_set()
     assert next(ahead, None) is None
-    forgotten = RenderAhead(endless(), BatchRenderer(sounds()), FORM)
+    forgotten = RenderAhead(endless(), BatchRenderer(sounds()), FORM, threaded=threaded)
     next(forgotten)
     del forgotten
     gc.collect()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -323,3 +325,20 @@ def test_scenes_with_effects_agree() -> None:
         make_spec(labels=LabelSpec(support="active"), trim=TrimSpec(seconds=0.05)),
     ]
     assert_agrees(BatchRenderer(sounds).render(specs, form()), expected(specs, sounds, form()))
+
+
+def test_a_damaged_file_is_named_as_the_cpu_renderer_names_it(tmp_path: Path) -> None:
+    """A file that broke after the catalog was made stops the training, and the user learns which it was."""
+    root = make_dev_set(tmp_path / "dev_set", nested=True)
+    assert build_catalog("dcase2026", root, tmp_path / "catalog").result is not None
+    for pool in (tmp_path / "catalog" / "cache").glob("pool-*"):
+        shutil.rmtree(pool)
+    broken = sorted((root / "sound_event" / "train").rglob("*.wav"))[0]
+    broken.write_bytes(broken.read_bytes()[:-100])
+    catalog = Catalog.load(tmp_path / "catalog")
+    [spec] = planned(catalog, 1, "dcase2026", "targets.count=[1,1]")
+    with pytest.raises(SynthError, match=broken.name) as caught:
+        BatchRenderer(catalog).render([spec], form())
+    with pytest.raises(SynthError) as expected_error:
+        Renderer(catalog).render(spec)
+    assert str(caught.value) == str(expected_error.value)

@@ -149,14 +149,16 @@ def test_every_sound_plays_for_as_long_as_the_scene(browser: Any, report: Path) 
             assert button.get_attribute("aria-pressed") == "true"
             assert page.get_attribute(f"#s{n} .plot img", "data-blob") == button.get_attribute("data-image")
         assert len(page.query_selector_all(f'#s{n} .stem[aria-pressed="true"]')) == 1
-    page.evaluate("document.querySelectorAll('audio').forEach(a => a.pause())")
+    # Slowly, so that a busy machine cannot miss a sound of one second.
+    page.evaluate("document.querySelectorAll('audio').forEach(a => { a.pause(); a.playbackRate = 0.1; })")
     page.click("#s1 .play")
-    until(page, "document.querySelector('#s1 audio').currentTime > 0.1")
+    until(page, "document.querySelector('#s1.playing audio')?.currentTime > 0.01")
     assert opened.playing() == "s1"
     page.click("#s2 .play")
-    until(page, "document.querySelector('#s2 audio').currentTime > 0.05")
+    until(page, "document.querySelector('#s2.playing audio')?.currentTime > 0.01")
     assert page.evaluate("document.querySelector('#s1 audio').paused")
-    until(page, "document.querySelector('#s2 audio').ended")
+    page.evaluate("document.querySelector('#s2 audio').playbackRate = 2")
+    until(page, "document.querySelector('#s2 audio').ended && !document.querySelector('.playing')")
     assert page.inner_text("#s2 .clock") == "1.0 / 1.0 s"
     assert opened.complaints == []
     page.close()
@@ -191,6 +193,7 @@ def test_a_keyboard_is_enough(browser: Any, report: Path) -> None:
     assert page.inner_text("#s1 .clock") == "1.0 / 1.0 s"
     page.keyboard.press("ArrowLeft")
     assert page.inner_text("#s1 .clock") == "0.0 / 1.0 s"
+    page.evaluate("document.querySelector('#s1 audio').defaultPlaybackRate = 0.1")
     page.keyboard.press("Space")
     until(page, "document.querySelector('#s1.playing') !== null")
     page.keyboard.press("Space")
