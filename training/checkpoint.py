@@ -115,7 +115,12 @@ def verify(path: Path) -> int:
     if not {"state.json", "model.safetensors"} <= files.keys():
         raise SynthError("its manifest lists no model or no state", where=manifest, remedy=_REMEDY)
     for name, facts in files.items():
-        _check_file(path, name, facts)
+        try:
+            _check_file(path, name, facts)
+        except OSError as error:
+            raise SynthError(
+                f"{name} cannot be read: {error.strerror or error}", where=path, remedy=_REMEDY
+            ) from error
     step = _NAME.search(path.name)
     if step is None or content.get("step") != int(step[1]):
         raise SynthError(

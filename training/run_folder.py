@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import nn
 
 from models import ModelError, Origin, save_model
@@ -79,11 +80,14 @@ class RunFolder:
         path = self.path / "metrics.jsonl"
         if not self.main or not path.exists():
             return
-        with path.open("rb") as lines, atomic_write(path) as kept:
-            for line in lines:
-                done = _step_of(line)
-                if done is not None and done <= (validated if b'"valid/' in line else step):
-                    kept.write(line)
+        try:
+            with path.open("rb") as lines, atomic_write(path) as kept:
+                for line in lines:
+                    done = _step_of(line)
+                    if done is not None and done <= (validated if b'"valid/' in line else step):
+                        kept.write(line)
+        except OSError as error:
+            raise _refused(error, path) from error
 
     def save_weights(self, name: str, model: nn.Module, step: int, figures: Mapping[str, float]) -> None:
         """Write `best/` or `last/`: the weights say themselves which step they are from."""
@@ -93,7 +97,7 @@ class RunFolder:
             try:
                 folder.mkdir(exist_ok=True)
                 save_net(model, folder, origin)
-            except OSError as error:
+            except (OSError, SafetensorError) as error:
                 raise _refused(error, folder) from error
 
     def _append(self, name: str, record: Mapping[str, Any]) -> None:
@@ -182,9 +186,9 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _refused(error: OSError, path: Path) -> SynthError:
+def _refused(error: Exception, path: Path) -> SynthError:
     return SynthError(
-        f"it cannot be written: {error.strerror or error}",
+        f"it cannot be written: {getattr(error, 'strerror', None) or error}",
         where=path,
         remedy="make room or choose another `out`, then run the same command again",
     )

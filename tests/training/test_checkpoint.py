@@ -194,6 +194,22 @@ class TestFinding:
         with pytest.raises(SynthError, match=named):
             verify(tmp_path / "step-000000002")
 
+    def test_a_disk_that_cannot_read_one_has_another(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(tmp_path, 1)
+        bad = write(tmp_path, 2)
+
+        def failing(path: Path) -> str:
+            if path.parent == bad:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+
+        monkeypatch.setattr("training.checkpoint.sha256_file", failing)
+        found = newest_checkpoint(tmp_path)
+        assert found.step == 1
+        assert "cannot be read: Input/output error" in found.skipped[0]
+
     def test_if_none_is_whole_nothing_starts_anew_by_itself(self, tmp_path: Path) -> None:
         for step in (1, 2):
             (write(tmp_path, step) / "state.json").unlink()

@@ -285,6 +285,18 @@ class TestValidation:
         assert [event.step for event in events.Scalars("train/loss")] == [3, 6, 8]
 
 
+@pytest.mark.parametrize("place", ["metrics.jsonl", "config.yaml", "best"])
+def test_a_file_that_cannot_be_written_is_named(place: str, tmp_path: Path) -> None:
+    """A folder stands where the file goes: as with a full disk, the system refuses."""
+    (tmp_path / "run").mkdir()
+    if place == "best":
+        (tmp_path / "run" / "best" / "model.safetensors" / "x").mkdir(parents=True)
+    else:
+        (tmp_path / "run" / place / "x").mkdir(parents=True)
+    with pytest.raises(SynthError, match=rf"run/{place}: it cannot be written.*run the same command again"):
+        train(tmp_path / "run", "validation.every=2")
+
+
 class TestDraws:
     def test_are_functions_of_seed_step_part_and_purpose(self) -> None:
         def first(*key: int, purpose: str = "mixup") -> float:
