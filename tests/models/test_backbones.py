@@ -168,7 +168,7 @@ def test_clips_out_of_range_are_refused_by_name(chirp):
             tiny(name)(chirp[:, :800])
     with pytest.raises(ModelError, match="choose one of m2d, atst"):
         create_backbone("htsat")
-    with pytest.raises(ModelError, match="choose one of base, tiny"):
+    with pytest.raises(ModelError, match="choose one of base, small, tiny"):
         create_backbone("m2d", size="huge")
     with pytest.raises(ModelError, match="batch_floor"):
         create_backbone("m2d", batch_floor=True)
