@@ -175,6 +175,7 @@ _HOMES = {
     "Notice": "report.notices",
     "SceneView": "report.view",
     "open_inspection": "report.loading",
+    "worst_scenes": "report.loading",
     "scene_view": "report.loading",
     "write_report": "report.document",
 }
@@ -315,6 +316,7 @@ if TYPE_CHECKING:
     from .report.loading import Inspection as Inspection
     from .report.loading import open_inspection as open_inspection
     from .report.loading import scene_view as scene_view
+    from .report.loading import worst_scenes as worst_scenes
     from .report.notices import Notice as Notice
     from .report.view import Estimate as Estimate
     from .report.view import SceneView as SceneView

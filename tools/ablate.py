@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
-from synth import Engine, LocalEngine, RayEngine
+from synth import Engine, LocalEngine, RayEngine, available_cores
 
 console = Console()
 
@@ -23,17 +23,21 @@ def ablate(
     out: Annotated[Path | None, typer.Option(help="Folder of everything; by default ablations/NAME.")] = None,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="Who runs the cells.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Cells at the same time.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Cells at the same time; each gets its share of the cores.")
+    ] = 1,
     devices: Annotated[str, typer.Option(help="GPUs that the cells share out: 0,1,2.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the cells.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the plan and list its cells only.")
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the plan with its comments.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the plans that come with s5kit.")] = False,
 ) -> None:
     """Train and score every combination of choices, once per seed, and compare them on the same scenes.
 
-    Run the same command again to go on after an interruption.
+    Run the same command again to go on after an interruption; axes, levels and seeds may be added to a finished one.
     """
-    from training.ablate import run_ablation
+    from training.ablate import check_plan, run_ablation
     from training.ablation_plan import list_ablations, load_ablation, plan_text
 
     if list_ or plan is None:
@@ -46,10 +50,11 @@ def ablate(
     chosen = load_ablation(plan, changes or ())
     cells = chosen.cells()
     if dry_run:
+        check_plan(chosen)
         for cell in cells:
-            console.print(
-                f"{cell.name}: {' '.join((*cell.recipe, *cell.train))}", markup=False, soft_wrap=True
-            )
+            own = [f"{part}: {x}" for part in ("sed", "separator") for x in getattr(cell, part)]
+            said = " ".join((*cell.recipe, *cell.train, *own))
+            console.print(f"{cell.name}: {said}", markup=False, soft_wrap=True, highlight=False)
         return
     columns = (TextColumn("cells"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
@@ -59,6 +64,7 @@ def ablate(
             out or Path("ablations") / chosen.name,
             engine=_engine(engine, address, jobs),
             devices=tuple(part for part in devices.split(",") if part),
+            threads=None if engine == "ray" else max(available_cores() // min(jobs, len(cells)), 1),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     table = RichTable(title=report.table.title)

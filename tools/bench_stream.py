@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,12 +46,11 @@ def stream(
 
 
 def _numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
+    if not re.fullmatch("[0-9]{1,4}(,[0-9]{1,4})*", text):
         raise s5.SynthError(
             f"{text!r} is no list of numbers", where="--workers", remedy="write them as 0,1,2"
-        ) from error
+        )
+    return [int(part) for part in text.split(",")]
 
 
 def _show(report: dict[str, Any]) -> None:

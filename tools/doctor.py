@@ -32,7 +32,7 @@ def doctor(
     folder: Annotated[Path, typer.Option(help="Where corpora would go.")] = Path("."),
 ) -> None:
     """Look at this machine, measure for some seconds, and say where scenes should come from."""
-    need = s5.step_need(step) if step_clips_per_second is None else step_clips_per_second
+    need = s5.step_need(step if step_clips_per_second is None else step_clips_per_second)
     machine = s5.look_at_machine(folder)
     _show_machine(machine)
     if catalog is None:

@@ -12,7 +12,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from synth import Catalog, Estimate, Inspection, SceneView, SynthError, open_inspection, write_report
+from synth import (
+    Catalog,
+    Estimate,
+    Inspection,
+    SceneView,
+    SynthError,
+    open_inspection,
+    worst_scenes,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from training.evaluate import ScoredEstimate
@@ -42,6 +51,12 @@ def inspect(
         str | None, typer.Option(help="Which scenes, from 0: 0,3,10:20 (10 to 19); else evenly spaced ones.")
     ] = None,
     num: Annotated[int, typer.Option(min=1, help="How many scenes, when --scenes does not say which.")] = 12,
+    among: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With a system: try it on so many scenes, evenly spaced, and show the --num worst."
+        ),
+    ] = None,
     catalog: Annotated[
         Path | None, typer.Option(help="Render the scenes again from this catalog, with all stems.")
     ] = None,
@@ -65,10 +80,16 @@ def inspect(
     """Write a report: spectrograms, timelines, players, directions, histograms, warnings first."""
     if system is not None and estimates is not None:
         raise SynthError("only one of them can be shown", where="--system, --estimates", remedy="give either")
+    if among is not None and (scenes is not None or (system is None and estimates is None)):
+        raise SynthError(
+            "it chooses scenes by what a system makes of them",
+            where="--among",
+            remedy="give --system or --estimates, and not --scenes",
+        )
     inspection = open_inspection(
         what,
         scenes=None if scenes is None else parse_scenes(scenes),
-        num=num,
+        num=among or num,
         catalog=None if catalog is None else Catalog.load(catalog),
         data_root=data_root,
     )
@@ -77,7 +98,13 @@ def inspect(
         judge = _by_system(system, models, labels.value, device)
     elif estimates is not None:
         judge = _by_folder(estimates, inspection)
-    report = write_report(_views(inspection, judge), out, summary=inspection.summary)
+    tried = None
+    if among is not None:
+        tried = len(inspection.shown)
+        found = zip(inspection.shown, _views(inspection, judge, "trying"), strict=True)
+        worths = ((index, view.worth) for index, view in found)
+        inspection = replace(inspection, shown=worst_scenes(worths, num))
+    report = write_report(_views(inspection, judge), out, summary=inspection.summary, tried=tried)
     for notice in report.notices:
         console.print(f"{notice.level}: {notice.text}", markup=False, soft_wrap=True, highlight=False)
     console.print(
@@ -105,9 +132,11 @@ def parse_scenes(text: str) -> list[range]:
     return parts
 
 
-def _views(inspection: Inspection, judge: Callable[[SceneView], SceneView] | None) -> Iterator[SceneView]:
+def _views(
+    inspection: Inspection, judge: Callable[[SceneView], SceneView] | None, what: str = "scenes"
+) -> Iterator[SceneView]:
     """Yield the scenes, with a bar on stderr."""
-    columns = (TextColumn("scenes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         for index in bar.track(inspection.shown):
             view = inspection.view(index)

@@ -33,6 +33,8 @@ class LevelSection(Section):
 
     recipe: Words = Field((), description="a list of KEY=VALUE for the recipe of the training scenes")
     train: Words = Field((), description="a list of KEY=VALUE for the training of every part")
+    sed: Words = Field((), description="a list of KEY=VALUE for the training of the first stage alone")
+    separator: Words = Field((), description="a list of KEY=VALUE for the training of the second stage alone")
 
 
 class PartSection(Section):
@@ -79,11 +81,19 @@ class AblationPlan(Section):
     )
     scenes: TrainingScenes
     axes: dict[Name, dict[Name, LevelSection]] = Field(
-        min_length=1, description="axis -> level -> {recipe: [...], train: [...]}"
+        min_length=1,
+        description="axis -> level -> {recipe: [...], train: [...], sed: [...], separator: [...]}",
     )
     parts: dict[PartName, PartSection] = Field(min_length=1, description="sed and/or separator")
     set: Words = Field((), description="a list of KEY=VALUE for the training of every part")
     score: ScoredScenes = ScoredScenes()
+
+    @property
+    def scored_recipe(self) -> tuple[str, tuple[str, ...]]:
+        """Return the recipe of the scenes that all cells are scored on, and the changes to it, split aside."""
+        if self.score.recipe is None:
+            return self.scenes.recipe, (*self.scenes.set, *self.score.set)
+        return self.score.recipe, self.score.set
 
     def combinations(self) -> list[tuple[str, ...]]:
         """Return every choice of one level per axis; the first is the baseline."""
@@ -96,10 +106,12 @@ class AblationPlan(Section):
     def _cells(self) -> Iterator[Cell]:
         for levels in self.combinations():
             chosen = [self.axes[axis][level] for axis, level in zip(self.axes, levels, strict=True)]
-            recipe = tuple(change for level in chosen for change in level.recipe)
-            train = tuple(change for level in chosen for change in level.train)
+            recipe, train, sed, separator = (
+                tuple(change for level in chosen for change in getattr(level, key))
+                for key in ("recipe", "train", "sed", "separator")
+            )
             for seed in self.seeds:
-                yield Cell(levels, seed, (*self.scenes.set, *recipe), (*self.set, *train))
+                yield Cell(levels, seed, (*self.scenes.set, *recipe), (*self.set, *train), sed, separator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +123,52 @@ class Cell:
         seed: Of scenes, initial weights and all that training draws.
         recipe: Changes to the recipe.
         train: Changes to the training of every part.
+        sed: Changes to that of the first stage.
+        separator: Changes to that of the second stage.
     """
 
     levels: tuple[str, ...]
     seed: int
     recipe: tuple[str, ...]
     train: tuple[str, ...]
+    sed: tuple[str, ...] = ()
+    separator: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """Return the name of its folder."""
         return f"{'_'.join(self.levels)}_seed{self.seed}"
+
+    def changes(self, plan: AblationPlan, part: PartName, *, sed: str) -> list[str]:
+        """Return the changes to the training of a part; later ones win.
+
+        The best weights are chosen on scenes like those that are scored, of the validation split and other ones.
+
+        Args:
+            plan: Whose cell it is.
+            part: Which part.
+            sed: Weights of the cell's first stage, for {sed}.
+        """
+        scenes, score = plan.scenes, plan.score
+        recipe, changes = plan.scored_recipe
+        data = {
+            "data.source": scenes.source,
+            "data.recipe": scenes.recipe,
+            "data.set": self.recipe,
+            "data.catalog": str(scenes.catalog),
+            "data.seed": self.seed,
+            "loop.seed": self.seed,
+            "validation.source": "recipe",
+            "validation.recipe": recipe,
+            "validation.set": changes,
+            "validation.catalog": None if score.catalog is None else str(score.catalog),
+            "validation.seed": score.seed + 1,
+        }
+        own = self.sed if part == "sed" else self.separator
+        return [
+            *(f"{key}={json.dumps(value)}" for key, value in data.items()),
+            *(text.replace("{sed}", sed) for text in (*plan.parts[part].set, *self.train, *own)),
+        ]
 
     def identity(self, plan: AblationPlan) -> str:
         """Return a hash of all that decides the cell's figures, as far as the plan says it."""
@@ -129,7 +176,7 @@ class Cell:
             "scenes": plan.scenes.model_dump(mode="json"),
             "parts": {name: part.model_dump(mode="json") for name, part in plan.parts.items()},
             "score": plan.score.model_dump(mode="json", exclude={"metrics"}),
-            "cell": [list(self.recipe), list(self.train), self.seed],
+            "cell": [self.recipe, self.train, self.sed, self.separator, self.seed],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -201,11 +248,18 @@ def _check(plan: AblationPlan, where: str) -> None:
             where=f"{where}: scenes.num_scenes",
             remedy="say how many scenes a cell's corpus holds",
         )
-    for name, part in plan.parts.items():
-        if "sed" not in plan.parts and any("{sed}" in change for change in part.set):
+    _check_names(plan, where)
+    for place, part, changes in _part_changes(plan):
+        if part is not None and part not in plan.parts and changes:
+            raise SynthError(
+                f"it changes the part {part}, which is not trained",
+                where=f"{where}: {place}",
+                remedy=f"add the part {part}, or take this out",
+            )
+        if "sed" not in plan.parts and any("{sed}" in change for change in changes):
             raise SynthError(
                 "{sed} stands for the first stage, which is not trained",
-                where=f"{where}: parts.{name}.set",
+                where=f"{where}: {place}",
                 remedy="add the part sed, or name a file",
             )
     if "separator" not in plan.parts and (
@@ -216,6 +270,32 @@ def _check(plan: AblationPlan, where: str) -> None:
             where=f"{where}: score.metrics",
             remedy="add the part separator, or score label_accuracy alone",
         )
+
+
+def _check_names(plan: AblationPlan, where: str) -> None:
+    """Refuse levels of different axes whose names, put together, name two cells alike."""
+    names: dict[str, Cell] = {}
+    for cell in plan.cells():
+        other = names.setdefault(cell.name, cell)
+        if other is not cell:
+            raise SynthError(
+                f"{' and '.join(other.levels)} would lie in the same folder as {' and '.join(cell.levels)}",
+                where=f"{where}: axes",
+                remedy="leave _ out of the names of these levels",
+            )
+
+
+def _part_changes(plan: AblationPlan) -> Iterator[tuple[str, PartName | None, Words]]:
+    """Yield every list of changes to trainings: where it stands, whose it is (None: everybody's)."""
+    yield "set", None, plan.set
+    for name, part in plan.parts.items():
+        yield f"parts.{name}.set", name, part.set
+    for axis, levels in plan.axes.items():
+        for level, section in levels.items():
+            place = f"axes.{axis}.{level}"
+            yield f"{place}.train", None, section.train
+            yield f"{place}.sed", "sed", section.sed
+            yield f"{place}.separator", "separator", section.separator
 
 
 def _text(source: str | Path) -> bytes:

@@ -166,3 +166,13 @@ def _check_together(config: Config, where: str) -> None:
             where=f"{where}: schedule.warmup_steps",
             remedy="shorten it or raise loop.steps",
         )
+    if isinstance(config, SeparatorConfig):
+        kind, _, figure = config.validation.metric.removeprefix("raw/").partition("/")
+        if figure and kind not in config.validation.labels:
+            raise SynthError(
+                f"{config.validation.metric!r} is not measured with validation.labels="
+                f"[{', '.join(config.validation.labels)}]",
+                where=f"{where}: validation.metric",
+                remedy="choose a figure of these labels, such as "
+                f"{config.validation.labels[0]}/ca_sdri, or add to them",
+            )

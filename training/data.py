@@ -6,8 +6,6 @@ Whatever the source, position p of a run is the same scene for any number of ran
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +20,7 @@ from synth import (
     CorpusStream,
     FolderSounds,
     Recipe,
+    RenderAhead,
     SceneStream,
     SpecStream,
     SynthError,
@@ -31,12 +30,11 @@ from synth import (
 )
 
 from .config import TrainConfig
+from .copying import CopyAhead
 from .facts import SceneFacts
 
 Batch = dict[str, Tensor]
 Stream = SceneStream | SpecStream | CorpusStream
-
-_DEPTH = 2  # batches rendered on the device while one is learnt from
 
 
 class Feed:
@@ -48,9 +46,6 @@ class Feed:
         workers: Processes that make samples.
         prefetch: Batches made ahead.
         renderer: Renders the specs of a stream that only plans; None when the stream renders.
-
-    Attributes:
-        wait_seconds: How long the caller has waited for data in all.
     """
 
     def __init__(
@@ -62,8 +57,8 @@ class Feed:
         prefetch: int,
         renderer: BatchRenderer | None = None,
     ) -> None:
-        self.wait_seconds = 0.0
         self._stream, self._device, self._renderer = stream, device, renderer
+        self._ahead: RenderAhead | CopyAhead | None = None
         self._position = stream.position
         pin = device.type == "cuda" and renderer is None
         self._loader = stream.loader(workers=workers, prefetch=prefetch, pin_memory=pin)
@@ -74,16 +69,16 @@ class Feed:
         Raises:
             SynthError: A scene cannot be made; the position is named.
         """
+        self._stop_ahead()
         self._stream.load_state_dict(self.state_dict())  # what was only made ahead is made again
-        batches = iter(self._loader) if self._renderer is None else self._rendered(self._renderer)
-        while True:
-            begin = time.perf_counter()
-            batch = next(batches, None)
-            if batch is None:
-                return
-            self.wait_seconds += time.perf_counter() - begin
+        batches: Iterator[Any] = iter(self._loader)
+        if self._renderer is not None:
+            batches = self._ahead = RenderAhead(batches, self._renderer, self._stream.form)
+        elif self._device.type == "cuda":
+            batches = self._ahead = CopyAhead(batches, self._device)
+        for batch in batches:
             self._position = self._stream.order.after(self._position)
-            yield {name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()}
+            yield batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the feed stands: what was handed out over all ranks, not what was made ahead."""
@@ -99,17 +94,15 @@ class Feed:
         self._position = self._stream.position
 
     def close(self) -> None:
-        """End the worker processes."""
+        """End the worker processes, and the thread that works ahead."""
+        self._stop_ahead()
         self._loader.close()
 
-    def _rendered(self, renderer: BatchRenderer) -> Iterator[Batch]:
-        pending = deque[Any]()
-        for specs in self._loader:
-            pending.append(renderer.submit(specs, self._stream.form))
-            if len(pending) == _DEPTH:
-                yield pending.popleft().take()
-        while pending:
-            yield pending.popleft().take()
+    def _stop_ahead(self) -> None:
+        """Stop the thread that asks the loader for batches: nobody else may use it before."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
 
 
 class FixedScenes:

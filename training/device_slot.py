@@ -5,26 +5,36 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 _POLL_SECONDS = 0.5
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @contextmanager
-def device_slot(folder: Path, devices: Sequence[str]) -> Iterator[dict[str, str] | None]:
+def device_slot(
+    folder: Path,
+    devices: Sequence[str],
+    *,
+    threads: int | None = None,
+    on_poll: Callable[[], None] = lambda: None,
+) -> Iterator[dict[str, str] | None]:
     """Hold a device, waiting until one is free.
 
     Args:
         folder: Where the locks lie, one file per device; made if needed.
         devices: As CUDA_VISIBLE_DEVICES names them; empty: nothing is held.
+        threads: For computing on a CPU; None: as the environment has it.
+        on_poll: Called twice a second while waiting; what it raises ends it.
 
     Yields:
-        The environment of a process that sees only that device; None without devices.
+        The environment of a process that sees only that device; None where nothing changes.
     """
+    own = {} if threads is None else dict.fromkeys(_THREADS, str(threads))
     if not devices:
-        yield None
+        yield {**os.environ, **own} if own else None
         return
     folder.mkdir(parents=True, exist_ok=True)
     while True:
@@ -36,8 +46,9 @@ def device_slot(folder: Path, devices: Sequence[str]) -> Iterator[dict[str, str]
                 os.close(handle)
                 continue
             try:
-                yield {**os.environ, "CUDA_VISIBLE_DEVICES": device}
+                yield {**os.environ, **own, "CUDA_VISIBLE_DEVICES": device}
             finally:
                 os.close(handle)
             return
+        on_poll()
         time.sleep(_POLL_SECONDS)

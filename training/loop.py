@@ -1,7 +1,7 @@
 """The training loop: one for all tasks, from a configuration to trained weights.
 
-    config = load_config("sed_m2d-tiny", ["out=runs/first"])
-    report = fit(config, SedTask(config), make_feed, make_validation)
+    config = load_config("sed-m2d-tiny", ["out=runs/first"])
+    report = fit(config, SedTask(config, scene_facts(config)), make_feed, make_validation)
 
 Everything that a step computes is a function of (configuration, step, rank): data come by their position,
 draws and dropout by (seed, step). So a run that was cut anywhere is continued to the bit by running it again;

@@ -17,6 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from synth import SynthError
+
 EPSILON = 1.1920929e-7
 """What the official scorers add to both energies: the float32 machine epsilon of torchmetrics."""
 
@@ -34,29 +36,38 @@ def snr_db(estimate: Any, reference: Any) -> Any:
     """Return the SNR in dB: ``10 log10((Σ s² + e) / (Σ (s − ŝ)² + e))``, e = 1.1920929e-7, no mean removal.
 
     The official scorers call this SDR (torchmetrics' ``signal_noise_ratio`` on float32). Energies are summed in
-    float64 here; on float32 signals the two agree to 1e-5 dB.
+    float64 here, whatever numbers the signals hold; on float32 signals the two agree to 1e-5 dB.
 
     Args:
         estimate: ``(..., samples)``, an array or a tensor.
-        reference: The same axes and kind.
+        reference: The same axes; leading ones may be broadcast.
 
     Returns:
         ``(...)`` float64: a tensor for tensors, else an array (a float for one signal).
+
+    Raises:
+        SynthError: Signals of different lengths.
     """
     if hasattr(reference, "detach") and hasattr(estimate, "detach"):
-        wanted, error = reference.double(), (reference - estimate).double()
+        _check_lengths(estimate, reference)
+        wanted, error = reference.double(), reference.double() - estimate.double()
         ratio = (wanted.square().sum(-1) + EPSILON) / (error.square().sum(-1) + EPSILON)
         return 10 * ratio.log10()
-    wanted, got = (np.asarray(signal, dtype=np.float64) for signal in (reference, estimate))
+    wanted, got = (_array(signal).astype(np.float64) for signal in (reference, estimate))
+    _check_lengths(got, wanted)
     ratio = (_energy(wanted) + EPSILON) / (_energy(wanted - got) + EPSILON)
     level = 10 * np.log10(ratio)
     return float(level) if np.ndim(level) == 0 else level
 
 
 def snr_table(estimates_EL: Sequence[Any], references_RL: Sequence[Any]) -> NDArray[np.float64]:
-    """Return the SNR of every estimate against every reference, ``(E, R)`` in dB."""
-    references = [_array(reference) for reference in references_RL]
-    rows = [[snr_db(_array(one), reference) for reference in references] for one in estimates_EL]
+    """Return the SNR of every estimate against every reference, ``(E, R)`` in dB.
+
+    Raises:
+        SynthError: Signals of different lengths, or of more than one axis.
+    """
+    estimates, references = ([_signal(one) for one in side] for side in (estimates_EL, references_RL))
+    rows = [[snr_db(one, reference) for reference in references] for one in estimates]
     return np.array(rows, dtype=np.float64).reshape(len(estimates_EL), len(references_RL))
 
 
@@ -124,6 +135,9 @@ def score_scene(
         references: The dry targets.
         mixture: ``(channels, samples)`` or channel 0 ``(samples,)``.
         silence: The label of empty slots.
+
+    Raises:
+        SynthError: Signals of different lengths, or of more than one axis.
     """
     table = _Table.of(estimates, references, mixture, silence)
     matches = _capi_matches(table)
@@ -256,7 +270,7 @@ class _Table:
         targets = [(label, signal) for label, signal in references if label != silence]
         waveforms = [signal for _, signal in targets]
         first = _array(mixture)
-        first = first[0] if first.ndim == 2 else first
+        first = first[0] if first.ndim == 2 and len(first) else first
         return cls(
             [label for label, _ in sounding],
             [label for label, _ in targets],
@@ -334,7 +348,34 @@ def _mean(entries: Sequence[float]) -> float:
 
 
 def _array(signal: Any) -> NDArray[Any]:
-    return np.asarray(signal.detach().cpu() if hasattr(signal, "detach") else signal)
+    """Return a signal as an array; tensors as float64, which holds what numpy has no type for (bfloat16)."""
+    return np.asarray(signal.detach().cpu().double() if hasattr(signal, "detach") else signal)
+
+
+def _signal(signal: Any) -> NDArray[Any]:
+    array = _array(signal)
+    if array.ndim != 1:
+        raise SynthError(
+            f"a signal of shape {array.shape}",
+            where="metrics",
+            remedy="give one waveform (samples,) per source, and the mixture as (channels, samples)",
+        )
+    return array
+
+
+def _check_lengths(estimate: Any, reference: Any) -> None:
+    """Refuse signals that numpy would stretch to each other's length, or fail on with its own words.
+
+    Raises:
+        SynthError: Naming both shapes.
+    """
+    shapes = tuple(estimate.shape), tuple(reference.shape)
+    if not all(shapes) or shapes[0][-1] != shapes[1][-1]:
+        raise SynthError(
+            f"an estimate of shape {shapes[0]} for a reference of shape {shapes[1]}",
+            where="metrics",
+            remedy="give signals (samples,) of one length: estimates, references and mixture",
+        )
 
 
 def _energy(signal: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -52,13 +52,7 @@ def read_layers(name_or_path: str | Path) -> list[Layer]:
     Raises:
         SynthError: There is no such preset or file, it is no mapping, or its bases go round in a circle.
     """
-    name = str(name_or_path)
-    if name.endswith(TINY) and name.removesuffix(TINY) in list_presets():
-        layers = _chain(name.removesuffix(TINY), None)
-        task = resolve(layers).get("task")
-        tiny, _ = _read(f"base/tiny-{'separator' if task == 'separator' else 'sed'}", None)
-        return [*layers, replace(tiny, content={**tiny.content, "name": name})]
-    return _chain(name, None)
+    return _chain(str(name_or_path), None)
 
 
 def resolve(layers: Sequence[Layer]) -> dict[str, Any]:
@@ -83,6 +77,9 @@ def _chain(name: str, beside: Path | None) -> list[Layer]:
     layers: list[Layer] = []
     wanted: str | None = name
     while wanted is not None:
+        if wanted.endswith(TINY) and wanted.removesuffix(TINY) in list_presets():
+            layers.insert(0, _tiny(wanted))
+            wanted = wanted.removesuffix(TINY)
         layer, beside = _read(wanted, beside)
         base = layer.content.pop("base", None)
         if base is not None and not isinstance(base, str):
@@ -96,6 +93,13 @@ def _chain(name: str, beside: Path | None) -> list[Layer]:
             )
         wanted = base
     return layers
+
+
+def _tiny(name: str) -> Layer:
+    """Return what makes a preset its small form `name`."""
+    task = resolve(_chain(name.removesuffix(TINY), None)).get("task")
+    layer, _ = _read(f"base/tiny-{'separator' if task == 'separator' else 'sed'}", None)
+    return replace(layer, content={**layer.content, "name": name})
 
 
 def _read(name: str, beside: Path | None) -> tuple[Layer, Path | None]:

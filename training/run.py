@@ -26,7 +26,7 @@ from .stopping import StoppedError, StopRequests
 from .task import Batch, Task
 from .trackers import Trackers
 from .update import LossModule, Outcome, Updater, batches_of, scenes_of
-from .validating import Validation, Validator
+from .validating import MetricError, Validation, Validator
 
 
 class Feed(Protocol):
@@ -323,7 +323,9 @@ class Run:
             yield
         except (StoppedError, NonFiniteError):
             raise
-        except SynthError:
+        except SynthError as error:
+            if self.accelerator.num_processes > 1 and not isinstance(error, MetricError):
+                error.add_note(f"(rank {self.accelerator.process_index})")
             if self._between_steps and self.state.counters.step > 0:
                 with suppress(SynthError):  # the first error is the one to tell
                     self.save()

@@ -30,7 +30,14 @@ from .sed_metrics import Event
 
 RATE = 32_000
 _MIXTURES, _TARGETS = "soundscape", "oracle_target"
-_PLACES = ("", "test", "synthesized/test", "dev_set/test", "dev_set/synthesized/test")
+_PLACES = (
+    "",
+    "test",
+    "synthesized/test",
+    "dev_set/test",
+    "dev_set/synthesized/test",
+    "synthesized/eval",
+)
 
 Split = Literal["train", "valid", "test", "unknown"]
 

@@ -48,17 +48,18 @@ class SeparatorTask(Task):
         facts: What the scenes are like.
 
     Raises:
-        SynthError: The loss does not fit the separator.
-        ModelError: Settings of the separator that there are not.
+        SynthError: The loss does not fit the separator, or nothing predicts the labels that are to be predicted.
+        ModelError: Settings of the separator that there are not, or a tagger that is none.
     """
 
     def __init__(self, config: SeparatorConfig, facts: SceneFacts) -> None:
         self.config, self.facts = config, facts
         name = f"{config.model.preset}{'-tiny' if config.model.size == 'tiny' else ''}"
         self.settings = separator_settings(name, **config.model.overrides)
-        self._predicted: PredictedLabels | None = None
         need_classes(facts, self.settings.classes, f"the separator {config.model.preset}")
         _check_loss(config, self.settings.sources)
+        predicts = "predicted" in config.validation.labels
+        self._predicted = PredictedLabels(config.validation, facts) if predicts else None
 
     def build(self) -> Separator | GuidedSeparator:
         """See `Task.build`."""
@@ -210,8 +211,7 @@ class SeparatorTask(Task):
         return answer_slots(model, mixture_BML, self._vectors(labels_BS), queries=queries)
 
     def _labels_of(self, batch: Batch, device: torch.device) -> Tensor:
-        if self._predicted is None:
-            self._predicted = PredictedLabels(self.config.validation, self.facts)
+        assert self._predicted is not None
         return self._predicted(batch, device)
 
     def _score(self, kind: str, batch: Batch, labels_BS: Tensor, estimate_BSL: Tensor, tally: Tally) -> None:

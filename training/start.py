@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from synth import SynthError
 
 from .config import Config, SedConfig, load_config
 from .data import make_feed, make_validation, scene_facts
+from .leash import LEASH, wear_leash
 from .loop import FitReport, fit
 from .sed import SedTask
 from .separator import SeparatorTask
@@ -31,6 +33,8 @@ def train(config: Config) -> FitReport:
 def main_of(tasks: Sequence[str], arguments: Sequence[str] | None = None) -> None:
     """Run a training program: `--config NAME_OR_FILE [KEY=VALUE …]`; user errors end with one message.
 
+    What all ranks find wrong is told by the first of every machine; what a rank met in its share of the data, by it.
+
     Args:
         tasks: What this program trains.
         arguments: The command line; None: this process's.
@@ -38,7 +42,10 @@ def main_of(tasks: Sequence[str], arguments: Sequence[str] | None = None) -> Non
     parser = argparse.ArgumentParser(description=f"Train a {' or '.join(tasks)}.")
     parser.add_argument("--config", required=True, help="a preset of `s5kit train list`, or a YAML file")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="changes to it")
+    parser.add_argument(LEASH, action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
+    if given.leash:
+        wear_leash()
     try:
         config = load_config(given.config, given.overrides)
         if config.task not in tasks:
@@ -49,7 +56,9 @@ def main_of(tasks: Sequence[str], arguments: Sequence[str] | None = None) -> Non
             )
         train(config)
     except (SynthError, ModelError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        own = getattr(error, "__notes__", [])
+        if own or os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"error: {' '.join([str(error), *own])}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 1))
 
 

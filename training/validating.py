@@ -21,6 +21,10 @@ from .task import Batch, Sums, Task
 from .update import share_buffers
 
 
+class MetricError(SynthError):
+    """The figure that is to choose the best weights is not measured; every rank finds it so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Validation:
     """One validation.
@@ -68,7 +72,7 @@ class Validator:
         """Validate after `step` steps; None when any rank was asked to stop meanwhile.
 
         Raises:
-            SynthError: The task does not give the figure that is to choose the best.
+            MetricError: The task does not give the figure that is to choose the best.
         """
         figures: dict[str, float] = {}
         panels: list[Panel] = []
@@ -133,7 +137,7 @@ class Validator:
     def _chosen(self, figures: dict[str, float]) -> float:
         name = self._section.metric
         if name not in figures:
-            raise SynthError(
+            raise MetricError(
                 f"{name!r} is not among the figures: {', '.join(sorted(figures)) or 'none'}",
                 where="validation.metric",
                 remedy="choose one of these, and validation scenes that there is at least one of",

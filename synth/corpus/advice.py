@@ -100,12 +100,7 @@ def advise(rates: Rates, need: float, *, cores: int, free_disk: int) -> Advice:
     Raises:
         SynthError: The need is no number above 0.
     """
-    if not 0 < need < 1e6:
-        raise SynthError(
-            f"is {need}, expected clips per second, above 0",
-            where="need",
-            remedy="60 is usual for a separator",
-        )
+    need = step_need(need)
     free = max(cores - 1, 1)
     options = [_live(rates, need, free)]
     if rates.gpu is not None:
@@ -115,12 +110,20 @@ def advise(rates: Rates, need: float, *, cores: int, free_disk: int) -> Advice:
     return Advice(need, free, tuple(options), next((option for option in options if option.fits), best))
 
 
-def step_need(step: str) -> float:
-    """Return the clips per second that a named step eats; see `STEPS`.
+def step_need(step: str | float) -> float:
+    """Return the clips per second that a step eats: one of `STEPS`, or the number given.
 
     Raises:
-        SynthError: There is no such step.
+        SynthError: There is no such step, or the number is none above 0.
     """
+    if not isinstance(step, str):
+        if not 0 < step < 1e6:
+            raise SynthError(
+                f"is {step}, expected clips per second, above 0",
+                where="need",
+                remedy="60 is usual for a separator",
+            )
+        return step
     if step not in STEPS:
         raise SynthError(
             f"there is no step {step!r}",

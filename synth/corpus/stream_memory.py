@@ -65,6 +65,29 @@ class Layout:
         Raises:
             SynthError: It has other arrays, or arrays of other shapes, than the layout.
         """
+        self._check(sample)
+        for name, array in sample.items():
+            arrays[name][slot] = array
+
+    def write(self, handle: int, slot: int, sample: Sample) -> None:
+        """Write a sample into its slot of a buffer that is not mapped here, but open as `handle`.
+
+        Mapped pages would count as memory of this process for as long as the buffer is used.
+
+        Raises:
+            SynthError: As `put`, or there is no memory left.
+        """
+        self._check(sample)
+        begin = 0
+        for (name, shape, kind), array in zip(self.fields, sample.values(), strict=True):
+            data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+            try:
+                _write_all(handle, data, begin + slot * len(data))
+            except OSError as error:
+                raise _no_memory(f"no memory for {name}", error) from error
+            begin += self._bytes(shape, kind)
+
+    def _check(self, sample: Sample) -> None:
         found = tuple((name, array.shape, array.dtype.str) for name, array in sample.items())
         if found != self.fields:
             pairs = [f"{name} {shape}" for name, shape, _ in set(found) ^ set(self.fields)]
@@ -73,8 +96,6 @@ class Layout:
                 where="stream",
                 remedy="all scenes of a stream must have one length",
             )
-        for name, array in sample.items():
-            arrays[name][slot] = array
 
     def _bytes(self, shape: tuple[int, ...], kind: str) -> int:
         size = self.batch_size * int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
@@ -166,9 +187,19 @@ def _anonymous(size: int) -> int:
                 handle = os.dup(file.fileno())
         os.ftruncate(handle, size)
     except OSError as error:
-        raise SynthError(
-            f"no shared memory of {size:,} bytes: {error.strerror or error}",
-            where="loader",
-            remedy="take smaller batches, fewer of them ahead, or workers=0",
-        ) from error
+        raise _no_memory(f"no shared memory of {size:,} bytes", error) from error
     return handle
+
+
+def _write_all(handle: int, data: memoryview, offset: int) -> None:
+    while data:
+        written = os.pwrite(handle, data, offset)
+        data, offset = data[written:], offset + written
+
+
+def _no_memory(what: str, error: OSError) -> SynthError:
+    return SynthError(
+        f"{what}: {error.strerror or error}",
+        where="loader",
+        remedy="take smaller batches, fewer of them ahead, or workers=0",
+    )

@@ -1,22 +1,19 @@
 """What a worker process of a loader does: make samples where it is told to, until the pipe ends.
 
-It imports no torch, runs one thread, and leaves SIGINT and SIGTERM to the process that trains: that
+It imports no torch and no pyarrow, runs one thread, and leaves SIGINT and SIGTERM to the process that trains: that
 one decides when to stop, and may still want samples until it has saved its state.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import signal
+import sys
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from ..errors import SynthError
 from .stream_memory import Layout
@@ -30,7 +27,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Order to map a buffer, whose handle follows; batches in it have this layout."""
+    """Order to keep a buffer, whose handle follows; batches in it have this layout."""
 
     buffer: int
     layout: Layout
@@ -38,7 +35,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Order to unmap a buffer."""
+    """Order to give up a buffer."""
 
     buffer: int
 
@@ -88,6 +85,8 @@ def serve(handle: int) -> None:
     """
     ignore_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    # pandas would load it where it is installed, for tables that nobody has here: tens of MB per worker.
+    sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]
     pipe = Connection(handle)
     try:
         try:
@@ -108,24 +107,16 @@ class _Bench:
 
     def __init__(self, pipe: Connection, source: Source) -> None:
         self._pipe, self._source = pipe, source
-        self._buffers: dict[int, tuple[Layout, dict[str, NDArray[Any]]]] = {}
+        self._buffers: dict[int, tuple[Layout, int]] = {}
 
     def work(self) -> None:
         while (order := self._pipe.recv()) is not None:
             if isinstance(order, Share):
-                self._map(order)
+                self._buffers[order.buffer] = (order.layout, recv_handle(self._pipe))
             elif isinstance(order, Forget):
-                self._buffers.pop(order.buffer, None)
+                os.close(self._buffers.pop(order.buffer)[1])
             else:
                 self._pipe.send(self._report(order))
-
-    def _map(self, order: Share) -> None:
-        handle = recv_handle(self._pipe)
-        try:
-            memory = np.frombuffer(mmap.mmap(handle, order.layout.size), dtype=np.uint8)
-        finally:
-            os.close(handle)
-        self._buffers[order.buffer] = (order.layout, order.layout.views(memory))
 
     def _report(self, order: Make) -> Done | Failed:
         try:
@@ -133,8 +124,8 @@ class _Bench:
             if not isinstance(made, dict):
                 return Done(order.task, made)
             assert order.buffer is not None
-            layout, arrays = self._buffers[order.buffer]
-            layout.put(arrays, order.slot, made)
+            layout, handle = self._buffers[order.buffer]
+            layout.write(handle, order.slot, made)
             return Done(order.task)
         except SynthError as error:
             return Failed(order.task, error)

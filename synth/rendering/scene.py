@@ -30,7 +30,7 @@ from .effects.events import read_event
 from .effects.scene import scene_chain
 from .magnitude import mean_magnitude, wet_magnitude
 from .memory import keep_freed_memory
-from .sounds import Sounds, SoundSource, open_sounds
+from .sounds import CatalogSounds, Sounds, SoundSource, open_sounds
 from .spectra import RirSpectra, SpectraSource
 
 STEMS = ("mixture", "dry", "wet", "interference", "noise")
@@ -327,7 +327,9 @@ class _Rendering:
             )
         if self.rules.mono_noise:
             found = np.broadcast_to(found.mean(axis=0, dtype=np.float32), found.shape)
-        noise = self._filled(found)
+        # What a pool gives is ours to change, and nobody else's.
+        fresh = isinstance(self.sounds, CatalogSounds) and spec.noise.file_times is None
+        noise = self._filled(found, fresh=fresh and not self.rules.mono_noise)
         power = mean_square(noise) if self.rules.level == "power" else mean_magnitude(noise) ** 2
         noise *= np.float32(self._gain(power, spec.ref_db + spec.noise.snr_db, spec.noise.path))
         return noise
@@ -337,11 +339,11 @@ class _Rendering:
             return noise
         return np.zeros((FOA_CHANNELS, self.spec.duration), dtype=np.float32)
 
-    def _filled(self, noise: Audio) -> Audio:
-        """Return a noise of exactly the scene's length, a new array."""
+    def _filled(self, noise: Audio, *, fresh: bool) -> Audio:
+        """Return a noise of exactly the scene's length, a new array; the one given, if it is `fresh`."""
         duration, samples = self.spec.duration, noise.shape[1]
         if samples >= duration:
-            return noise[:, :duration].astype(np.float32, order="C", copy=True)
+            return noise[:, :duration].astype(np.float32, order="C", copy=not fresh)
         times = -(-duration // samples)
         if self.rules.short_noise == "repeat":
             return np.ascontiguousarray(np.repeat(noise, times, axis=1)[:, :duration])

@@ -56,6 +56,7 @@ def write_report(
     *,
     summary: Summary | None = None,
     title: str | None = None,
+    tried: int | None = None,
 ) -> WrittenReport:
     """Write scenes, and what is known of the collection they are from, as `index.html` in a folder.
 
@@ -67,6 +68,7 @@ def write_report(
         out: A folder, made if needed; a report in it is replaced.
         summary: Counts over the whole collection; None: over `views`.
         title: Of the report; None: the summary's.
+        tried: Of how many scenes that a system was tried on these are the worst; None: they were not chosen so.
 
     Raises:
         SynthError: There is no scene, or the folder cannot be written.
@@ -87,7 +89,8 @@ def write_report(
     notices = gathered([*summary_notices(counts), *found])
     if any(page.worth is not None for page in pages):
         pages.sort(key=lambda page: float("inf") if page.worth is None else page.worth)
-    parts = _document(title or counts.title, counts, looks, pages, notices, blobs)
+    order = _order(pages, counts, tried)
+    parts = _document(title or counts.title, order, counts, looks, pages, notices, blobs)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with atomic_write(out / REPORT_NAME) as file:
@@ -103,6 +106,7 @@ def write_report(
 
 def _document(
     title: str,
+    order: str,
     summary: Summary,
     looks: Looks,
     pages: Sequence[ScenePage],
@@ -116,14 +120,12 @@ def _document(
     yield _bar(title, pages)
     numbers = {page.name: n for n, page in enumerate(pages, start=1)}
     made_up = '<p class="badge">Synthetic sounds and rooms</p>' if summary.synthetic else ""
-    ranked = any(page.worth is not None for page in pages)
     yield (
         f'<main id="main"><header class="hero">{made_up}<h1>{esc(title)}</h1><p class="lead">{_lead(summary, pages)}</p></header>'
         f"{notices_section(notices, numbers)}"
         f'<section aria-labelledby="overview"><h2 id="overview">The collection</h2>{tiles(summary, pages)}'
         f"{overview_charts(summary, looks, pages)}{facts_table(summary)}</section>"
     )
-    order = '<p class="soft">The worst come first.</p>' if ranked else ""
     yield f'<section aria-labelledby="scenes"><h2 id="scenes">Scenes</h2>{order}{sheet(pages, looks)}</section>'
     yield '<section class="scenes" aria-label="Scenes one by one">'
     for number, page in enumerate(pages, start=1):
@@ -167,6 +169,17 @@ def _bar(title: str, pages: Sequence[ScenePage]) -> str:
 <button type="button" id="theme" aria-label="Light or dark" title="Light or dark (t)">◐</button></nav>
 <noscript><p class="noscript">Pictures and players need JavaScript; labels and tables are complete without it.</p></noscript>
 """
+
+
+def _order(pages: Sequence[ScenePage], summary: Summary, tried: int | None) -> str:
+    """Say in which order scenes come, and what they were chosen from."""
+    if all(page.worth is None for page in pages):
+        return ""
+    if tried is not None:
+        return f'<p class="soft">The worst {len(pages)} of {tried:,} scenes that were tried; the worst come first.</p>'
+    if len(pages) < summary.scenes:
+        return '<p class="soft">The worst of the scenes shown come first; others may be worse.</p>'
+    return '<p class="soft">The worst come first.</p>'
 
 
 def _lead(summary: Summary, pages: Sequence[ScenePage]) -> str:

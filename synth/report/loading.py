@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import heapq
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -19,7 +21,7 @@ from ..rendering.scene import STEMS, Renderer, Scene
 from ..rendering.sounds import FolderSounds
 from ..scenes.labels import StrongLabel
 from ..scenes.spec import SceneSpec
-from ..units import Audio
+from ..units import Audio, Decibels
 from .folders import folder_facts, folder_scenes, folder_view
 from .rooms import reverberation_times
 from .summary import Summary, spec_facts, target_sources
@@ -110,6 +112,17 @@ def evenly(count: int, wanted: int) -> tuple[int, ...]:
     """Return at most `wanted` of `count` indexes, evenly spaced from the first."""
     kept = min(max(wanted, 1), count)
     return tuple(n * count // kept for n in range(kept))
+
+
+def worst_scenes(worths: Iterable[tuple[int, Decibels | None]], wanted: int) -> tuple[int, ...]:
+    """Return which scenes to show of all that a system was tried on: the worst, the worst first.
+
+    Args:
+        worths: (index, what the system's work on it is worth); None: it cannot be told.
+        wanted: At most so many.
+    """
+    known = ((math.inf if worth is None else worth, index) for index, worth in worths)
+    return tuple(index for _, index in heapq.nsmallest(wanted, known))
 
 
 def scene_view(name: str, scene: Scene) -> SceneView:

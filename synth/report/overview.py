@@ -55,8 +55,8 @@ def tiles(summary: Summary, pages: Sequence[ScenePage]) -> str:
         found.append((f"{100 * several / active:.0f} %", "of target time overlaps"))
     worths = [page.worth for page in pages if page.worth is not None]
     if worths:
-        found.append((decibels(mean(worths), sign=True), "SDRi, mean of scenes"))
-        found.append((f"{sum(page.mistakes for page in pages)}", "label errors"))
+        found.append((decibels(mean(worths), sign=True), "SDRi, mean of scenes shown"))
+        found.append((f"{sum(page.mistakes for page in pages)}", "label errors in them"))
     cells = "".join(f"<div><dd>{esc(value)}</dd><dt>{esc(name)}</dt></div>" for value, name in found)
     return f'<dl class="tiles">{cells}</dl>'
 

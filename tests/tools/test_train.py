@@ -20,6 +20,7 @@ from synth import SynthError, build_catalog
 from tests.builders import make_dev_set
 from tools.cli import app
 from training import launch_command, list_presets, load_config, run_command
+from training.config import Config
 from training.start import main_of
 
 SMALL = (
@@ -134,6 +135,26 @@ def test_errors_end_with_one_message(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert words in message
         assert "Traceback" not in message
     assert not (tmp_path / "x").exists()
+
+
+def test_ranks_speak_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight ranks do not print one mistake eight times; what one rank alone has met is not swallowed."""
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(SystemExit) as ended:
+        main_of(("sed",), ["--config", "nothing"])
+    assert (ended.value.code, capsys.readouterr().err) == (1, "")
+
+    def fail(config: Config) -> None:
+        error = SynthError("a worker died", where="position 7", remedy="run it again")
+        error.add_note("(rank 1)")
+        raise error
+
+    monkeypatch.setattr("training.start.train", fail)
+    with pytest.raises(SystemExit):
+        main_of(("sed",), ["--config", "sed-m2d-tiny", f"out={tmp_path / 'x'}"])
+    assert capsys.readouterr().err == "error: position 7: a worker died (run it again) (rank 1)\n"
 
 
 CHILD = """

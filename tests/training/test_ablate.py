@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from scipy import stats
 
 from synth import SynthError, build_catalog
 from tests.builders import make_dev_set
-from training.ablate import run_ablation
+from training.ablate import check_plan, run_ablation
 from training.ablation_plan import AblationPlan, list_ablations, load_ablation, to_yaml
 from training.ablation_table import Outcome, compare, interval
+from training.config import load_config
 from training.device_slot import device_slot
 
 PLAN = """
@@ -26,7 +26,7 @@ scenes: {recipe: demo, catalog: CATALOG}
 axes:
   rooms: {few: {recipe: ["rirs.sets=[a]"]}, many: {}}
   rate: {slow: {}, fast: {train: [optim.lr=0.01]}}
-parts: {sed: {preset: sed-atst-tiny, set: [loop.steps=3]}}
+parts: {sed: {preset: sed-atst-tiny, set: [loop.steps=30]}}
 score: {num_scenes: 4, metrics: [label_accuracy]}
 """
 
@@ -73,17 +73,9 @@ def test_a_wrong_plan_is_refused_by_name(tmp_path: Path, change: str, message: s
 
 def test_shipped_plans_are_whole() -> None:
     """What `s5kit ablate --list` shows can be run: every preset, recipe and set of overrides exists."""
-    from synth import load_recipe
-    from training.config import load_config
-
     assert set(list_ablations()) == {"rir-noise-sets", "tiny"}
     for name in list_ablations():
-        plan = load_ablation(name)
-        for cell in plan.cells():
-            load_recipe(plan.scenes.recipe, cell.recipe)
-            for part in plan.parts.values():
-                own = [change.replace("{sed}", "x.safetensors") for change in part.set]
-                load_config(part.preset, [*own, *cell.train, f"data.set={json.dumps(cell.recipe)}"])
+        check_plan(load_ablation(name))
 
 
 def make_outcomes(plan: AblationPlan, figures: dict[tuple[str, int], list[float]]) -> list[Outcome]:
@@ -176,18 +168,79 @@ def test_an_ablation_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     ]
     assert all(math.isfinite(float(row["mean"])) for row in rows)
     assert report.figure.read_bytes().startswith(b"\x89PNG")
-    monkeypatch.setattr("training.ablate.subprocess.run", None)
-    assert run_ablation(load_ablation(path), out).csv.read_text() == before
+    with monkeypatch.context() as patched:
+        patched.setattr("training.ablation_cell.run_leashed", None)
+        assert run_ablation(load_ablation(path), out).csv.read_text() == before
+        # The same name for something else: figures of before would be shown as those of now.
+        other = load_ablation(path, ["axes.level.low.recipe=[targets.snr_db=7]"])
+        with pytest.raises(SynthError, match="another name"):
+            run_ablation(other, out)
+        more = load_ablation(path, ["score.metrics=[ca_sdri]"])
+        assert "label_accuracy" not in run_ablation(more, out).csv.read_text()
 
 
-def test_a_failing_cell_names_its_log_and_keeps_the_rest(tmp_path: Path) -> None:
+def test_a_failing_cell_names_its_log(tmp_path: Path) -> None:
     """When one training fails the user sees why, and where to look."""
     root = make_dev_set(tmp_path / "dev_set", classes=("Speech", "Cough"), seconds=0.3, nested=True)
     build_catalog("dcase2026", root, tmp_path / "catalog")
-    text = TINY.replace("CATALOG", str(tmp_path / "catalog")).replace(
-        "{preset: sed-atst-tiny}", "{preset: no-such}"
-    )
-    plan = load_ablation(write_plan(tmp_path, text))
-    with pytest.raises(SynthError, match=r"no such configuration") as caught:
+    text = TINY.replace("CATALOG", str(tmp_path / "catalog"))
+    plan = load_ablation(write_plan(tmp_path, text), ["parts.sed.set=[model.weights=none.safetensors]"])
+    with pytest.raises(SynthError, match=r"none\.safetensors") as caught:
         run_ablation(plan, tmp_path / "out")
     assert str(caught.value.where).endswith("sed.log")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("parts.sed.preset=no-such", "no such configuration"),
+        ("axes.rate.fast.train=[optim.rl=1]", r"optim\.rl.*few_fast_seed0"),
+        ("axes.rate.fast.recipe=[targets.count=0.5]", r"targets\.count.*few_fast_seed0"),
+    ],
+)
+def test_slips_in_any_cell_are_told_before_the_first_training(
+    tmp_path: Path, change: str, message: str
+) -> None:
+    """Else a wrong key of the last level is found after days."""
+    with pytest.raises(SynthError, match=message):
+        check_plan(load_ablation(write_plan(tmp_path), [change]))
+
+
+def test_a_level_may_change_one_stage_alone(tmp_path: Path) -> None:
+    """Switches of the separator are compared without the first stage knowing such keys."""
+    text = PLAN.replace(
+        "fast: {train: [optim.lr=0.01]}", "fast: {separator: [loss.negatives=0.1], sed: [optim.lr=0.01]}"
+    ).replace(
+        "parts: {",
+        "parts: {separator: {preset: separator-iterative-2-tiny, set: ['model.guide.weights={sed}']}, ",
+    )
+    plan = load_ablation(write_plan(tmp_path, text))
+    check_plan(plan)
+    cell = next(cell for cell in plan.cells() if cell.levels == ("few", "fast"))
+    assert cell.changes(plan, "sed", sed="x")[-2:] == ["loop.steps=30", "optim.lr=0.01"]
+    assert cell.changes(plan, "separator", sed="x")[-2:] == ["model.guide.weights=x", "loss.negatives=0.1"]
+    with pytest.raises(SynthError, match=r"axes\.rate\.fast\.separator.*not trained"):
+        load_ablation(write_plan(tmp_path, PLAN.replace("train: [optim.lr", "separator: [optim.lr")))
+
+
+def test_all_cells_are_judged_on_the_same_kind_of_scenes(tmp_path: Path) -> None:
+    """Else rooms that only the training has are looked for among those of validation, and every cell ends at once."""
+    plan = load_ablation(write_plan(tmp_path), ["scenes.set=[targets.count=1]", "score.set=[noise.snr_db=3]"])
+    found = [load_config("sed-atst-tiny", cell.changes(plan, "sed", sed="")) for cell in plan.cells()]
+    assert {config.data.set for config in found} == {
+        ("targets.count=1", "rirs.sets=[a]"),
+        ("targets.count=1",),
+    }
+    assert {config.validation.set for config in found} == {("targets.count=1", "noise.snr_db=3")}
+    assert {config.validation.recipe for config in found} == {"demo"}
+    assert {config.validation.seed for config in found} == {plan.score.seed + 1}
+    with pytest.raises(SynthError, match="augmented"):
+        check_plan(load_ablation(write_plan(tmp_path), ["scenes.recipe=dcase2025-augmented"]))
+
+
+def test_cells_never_share_a_folder(tmp_path: Path) -> None:
+    """a + b_c and a_b + c would overwrite each other."""
+    text = PLAN.replace('{few: {recipe: ["rirs.sets=[a]"]}, many: {}}', "{a: {}, a_b: {}}")
+    text = text.replace("{slow: {}, fast: {train: [optim.lr=0.01]}}", "{b_c: {}, c: {}}")
+    with pytest.raises(SynthError, match="same folder"):
+        load_ablation(write_plan(tmp_path, text))

@@ -15,6 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synth import SynthError
 from tests.models.filling import noise
 from training.metrics import best_pairs, ca_sdri, capi_sdri, casa_sdr, compare_labels, score_scene, snr_db
 from training.scoreboard import Mean, Scoreboard
@@ -121,6 +122,75 @@ def test_class_indices_and_tensors_do_as_well_as_names_and_arrays() -> None:
     sides = [[(names.index(n), torch.from_numpy(w)) for n, w in side] for side in (estimates, references)]
     mixture = torch.from_numpy(np.stack([MIXTURE, A, B, C]))
     assert capi_sdri(*sides, mixture, silence=2) == pytest.approx(YEAR26["distinct_correct"], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64", "int16", "uint8"])
+def test_any_kind_of_number_scores_in_double_precision(kind: str) -> None:
+    """16-bit files, half-precision nets: sums and differences neither round nor wrap around."""
+    numbers = {"int16": (3e4, 0.0), "uint8": (60.0, 128.0)}
+    scale, middle = numbers.get(kind, (1.0, 0.0))
+    dtype = getattr(torch, kind)
+    tensors = [(torch.from_numpy(x).double() * scale / 4 + middle).to(dtype) for x in (E1, A, MIXTURE)]
+    exact = [x.double().numpy() for x in tensors]
+    wanted = 10 * math.log10(
+        ((exact[1] ** 2).sum() + 1.1920929e-7) / (((exact[1] - exact[0]) ** 2).sum() + 1.1920929e-7)
+    )
+    assert float(snr_db(*tensors[:2])) == pytest.approx(wanted, abs=1e-9)
+    sides = [("Speech", tensors[0])], [("Speech", tensors[1])]
+    gain = ca_sdri(*sides, tensors[2])
+    start = float(snr_db(exact[2], exact[1]))
+    assert gain == pytest.approx(wanted - start, abs=1e-9)
+    if kind != "bfloat16":
+        arrays = [x.numpy() for x in tensors]
+        assert snr_db(*arrays[:2]) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_strides_and_single_samples_are_no_matter() -> None:
+    both = torch.from_numpy(np.stack([E1, A], axis=1)).requires_grad_()
+    assert float(snr_db(both[:, 0], both[:, 1]).detach()) == pytest.approx(YEAR25["snr_e1_a"], abs=1e-5)
+    assert ca_sdri([("Speech", both[:, 0])], [("Speech", both[:, 1])], MIXTURE) == pytest.approx(
+        YEAR25["snr_e1_a"] - YEAR25["snr_mix_a"], abs=1e-5
+    )
+    backwards = E1[::-1], A[::-1]
+    assert snr_db(*backwards) == pytest.approx(YEAR25["snr_e1_a"], abs=1e-5)
+    assert snr_db(np.ones(1), np.ones(1)) == pytest.approx(10 * math.log10(1 + 1 / 1.1920929e-7), abs=1e-6)
+
+
+def test_one_side_silent_counts_nothing_and_zeros_are_defined() -> None:
+    some, none = [("Speech", E1), ("Cough", E2)], [QUIET] * 3
+    for sides in ((some, none), (none, some), (some, []), ([], some)):
+        scored = score_scene(*sides, MIXTURE)
+        assert (scored.ca_sdri, scored.capi_sdri, scored.casa_sdr) == (0.0, 0.0, 0.0)
+    flat = score_scene([("Speech", Z)], [("Speech", Z)], Z)
+    assert (flat.ca_sdri, flat.capi_sdri, flat.casa_sdr) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "reference", "mixture", "words"),
+    [
+        (A[:-1], A, MIXTURE, r"\(3199,\) for a reference of shape \(3200,\)"),
+        (A[:1], A, MIXTURE, r"\(1,\) for a reference"),
+        (A, A, MIXTURE[:1], r"\(1,\) for a reference"),
+        (A, A, MIXTURE[None, None], r"shape \(1, 1, 3200\)"),
+        (np.stack([A, B]), A, MIXTURE, r"shape \(2, 3200\)"),
+    ],
+)
+def test_lengths_that_differ_are_named_and_never_stretched(
+    estimate: np.ndarray, reference: np.ndarray, mixture: np.ndarray, words: str
+) -> None:
+    """A sound of one sample would be broadcast, and a wrong figure printed."""
+    for as_given in (np.asarray, torch.from_numpy):
+        sides = [("Speech", as_given(estimate))], [("Speech", as_given(reference))]
+        with pytest.raises(SynthError, match=words):
+            score_scene(*sides, as_given(mixture))
+
+
+def test_levels_of_signals_of_other_lengths_are_refused() -> None:
+    for one, other in ((A[:-1], A), (A[:1], A), (np.float32(1), A)):
+        with pytest.raises(SynthError, match="reference of shape"):
+            snr_db(one, other)
+        with pytest.raises(SynthError, match="reference of shape"):
+            snr_db(torch.tensor(one), torch.from_numpy(other))
 
 
 def slow_snr(estimate: np.ndarray, reference: np.ndarray) -> float:

@@ -165,6 +165,16 @@ def test_a_file_of_ones_own_builds_on_a_preset_and_on_other_files(tmp_path: Path
     assert any("seed: 3" in line and line.endswith("# set by hand") for line in shown.splitlines())
 
 
+@pytest.mark.parametrize("preset", ["sed-m2d", "separator-iterative-2"])
+def test_a_file_builds_on_a_small_form_too(tmp_path: Path, preset: str) -> None:
+    """What one tries first: a tiny net on sounds of one's own."""
+    (tmp_path / "mine.yaml").write_text(f"base: {preset}-tiny\nname: mine\nloop: {{steps: 77}}\n")
+    mine, small = load_config(tmp_path / "mine.yaml"), load_config(f"{preset}-tiny")
+    assert (mine.name, mine.loop.steps) == ("mine", 77)
+    assert mine.model == small.model
+    assert mine.optim == small.optim
+
+
 def test_bases_that_go_round_in_a_circle_end_with_a_message(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("base: b.yaml\n")
     (tmp_path / "b.yaml").write_text("base: a.yaml\n")

@@ -19,6 +19,7 @@ from training.queries import draw_queries
 from training.separator import SeparatorTask
 
 SHORT = 0.25
+PREDICTED = ("validation.labels=[predicted]", "validation.metric=predicted/ca_sdri")
 
 
 def separator(name: str, *overrides: str) -> SeparatorTask:
@@ -65,9 +66,8 @@ def test_figures_do_not_depend_on_the_batch() -> None:
 
 def test_ca_sdri_is_the_improvement_over_the_mixture(monkeypatch: pytest.MonkeyPatch) -> None:
     """With oracle labels, and halved by every label that is wrong or missing."""
-    task = separator(
-        "separator-resunet-tiny", "validation.labels=[oracle, predicted]", "validation.predictions=/nowhere"
-    )
+    monkeypatch.setattr("training.separator.PredictedLabels", lambda *_: lambda *_: guess)
+    task = separator("separator-resunet-tiny", "validation.labels=[oracle, predicted]")
     batch = scenes(2, seconds=SHORT, slots=2, empty=0)
     half = {n: batch["dry"][n] * 0.5 for n in range(2)}  # SNR of half the target: 10 log10(4)
 
@@ -83,7 +83,6 @@ def test_ca_sdri_is_the_improvement_over_the_mixture(monkeypatch: pytest.MonkeyP
     guess = batch["labels"].clone()
     guess[0, 1] = (guess[0, 1] + 1 + (guess[0, 0] == guess[0, 1] + 1)) % 18
     monkeypatch.setattr(task, "_answer", answer)
-    monkeypatch.setattr(task, "_labels_of", lambda *_: guess)
     sums = task.validate(separator("separator-resunet-tiny").build(), [batch])
 
     def gain(n: int, slot: int) -> float:
@@ -304,7 +303,7 @@ def test_predicted_labels_from_a_file_and_from_a_tagger(tmp_path: Path) -> None:
     batch = scenes(2, seconds=SHORT)
     path = tmp_path / "labels.json"
     path.write_text(json.dumps([[CLASSES[4], CLASSES[2]], []]))
-    predicted = ("validation.labels=[predicted]", f"validation.predictions={path}")
+    predicted = (*PREDICTED, f"validation.predictions={path}")
     task = separator("separator-resunet-tiny", *predicted)
     labels = task._labels_of(batch, torch.device("cpu"))
     assert labels.tolist() == [[4, 2, SILENCE], [SILENCE] * 3]
@@ -314,7 +313,7 @@ def test_predicted_labels_from_a_file_and_from_a_tagger(tmp_path: Path) -> None:
     )
     tagger = create_sed("atst", 18, size="tiny", sample_rate=32000).eval()
     saved = save_model(tagger, tmp_path / "tagger")
-    task = separator("separator-resunet-tiny", "validation.labels=[predicted]", f"validation.tagger={saved}")
+    task = separator("separator-resunet-tiny", *PREDICTED, f"validation.tagger={saved}")
     found = task._labels_of(batch, torch.device("cpu"))
     with torch.no_grad():
         assert found.tolist() == tagger.predict_labels(batch["mixture"]).tolist()
@@ -334,14 +333,21 @@ def test_predicted_labels_from_a_file_and_from_a_tagger(tmp_path: Path) -> None:
 def test_a_file_of_predictions_that_does_not_fit(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "labels.json"
     path.write_text(content)
-    task = separator("separator-resunet-tiny", f"validation.predictions={path}")
-    with pytest.raises(SynthError, match=words):
+
+    def predict() -> None:
+        task = separator("separator-resunet-tiny", *PREDICTED, f"validation.predictions={path}")
         task._labels_of(scenes(2, seconds=SHORT), torch.device("cpu"))
+
+    with pytest.raises(SynthError, match=words):
+        predict()
 
 
 def test_predicted_labels_need_someone_who_predicts() -> None:
+    """Told before the first step, not at the first validation."""
     with pytest.raises(SynthError, match=r"validation\.tagger=MODEL"):
-        separator("separator-resunet-tiny")._labels_of(scenes(1, seconds=SHORT), torch.device("cpu"))
+        separator("separator-resunet-tiny", *PREDICTED)
+    with pytest.raises(SynthError, match=r"oracle/ca_sdri.*predicted/ca_sdri"):
+        separator("separator-resunet-tiny", PREDICTED[0])
 
 
 def test_panels_show_targets_beside_estimates() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -30,6 +31,8 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_LOG = logging.getLogger("uvicorn.error")
+
 _FOREVER = "max-age=31536000, immutable"
 _OPEN_PATHS = ("/health",)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
@@ -44,7 +47,7 @@ def make_app(service: Service) -> Any:
         yield
         await asyncio.to_thread(service.crew.close)
 
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_exception_handler(RefusalError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_unknown)
 
@@ -142,6 +145,14 @@ async def _stored(service: Service, identity: CorpusIdentity, wanted: Wanted) ->
         raise _later(error.what, where, 10) from error
     except SynthError as error:
         raise RefusalError(500, error.what, where=error.where or where, remedy=error.remedy) from error
+    except OSError as error:
+        what = f"it cannot be kept: {error.strerror or type(error).__name__}"
+        remedy = "make room for the server's cache, or let it write there"
+        raise RefusalError(507, what, where=where, remedy=remedy) from error
+    except RuntimeError as error:  # its text is a worker's traceback, which is the server's business
+        _LOG.error("%s: %s", where, error)
+        what = "it cannot be made, and no fault of the recipe or the catalog is known"
+        raise RefusalError(500, what, where=where, remedy="see what the server has written") from error
 
 
 def _later(what: str, where: str, seconds: int) -> RefusalError:

@@ -10,7 +10,7 @@ MAX_SEED = 2**63 - 1
 
 _SEED = re.compile(r"0|[1-9][0-9]{0,18}")
 _FILE = re.compile(r"([0-9]{6})\.(tar|idx\.json)")
-_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
+_RANGE = re.compile(r"bytes *= *([0-9]{0,19}) *- *([0-9]{0,19})")
 
 
 class RefusalError(Exception):
@@ -91,7 +91,7 @@ def parse_range(header: str | None, size: int) -> Span:
     """
     if header is None or not header.strip().lower().startswith("bytes"):
         return Span(0, size)
-    found = _RANGE.fullmatch(header.strip().lower().replace(" ", ""))
+    found = _RANGE.fullmatch(header.strip().lower())
     if found is None or not any(found.groups()):
         raise _bad_range(400, header, size)
     first, last = found[1], found[2]

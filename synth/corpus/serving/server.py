@@ -54,6 +54,7 @@ class ServeSettings:
         make_seconds: A shard that takes longer to make is given up.
         wait_seconds: A client that waits longer for it is told to come again.
         send_seconds: A client that takes no byte for so long is left alone.
+        ask_seconds: A client that takes longer to write its request, or to write the next one, is, too.
     """
 
     host: str = "127.0.0.1"
@@ -71,6 +72,7 @@ class ServeSettings:
     make_seconds: float = 900.0
     wait_seconds: float = 300.0
     send_seconds: float = 60.0
+    ask_seconds: float = 30.0
 
     def check(self) -> None:
         """Refuse what makes no sense or is not safe.
@@ -90,6 +92,7 @@ class ServeSettings:
             "make_seconds": (0.001, 1e6),
             "wait_seconds": (0.001, 1e6),
             "send_seconds": (0.001, 1e6),
+            "ask_seconds": (0.001, 1e6),
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
@@ -197,27 +200,40 @@ def serve_shards(
         ModuleNotFoundError: FastAPI or uvicorn is not installed.
     """
     settings.check()
-    uvicorn = importlib.import_module("uvicorn")
-    app = importlib.import_module(f"{__package__}.app")
+    for needed in ("uvicorn", "fastapi"):
+        importlib.import_module(needed)
     with ExitStack() as stack:
-        listener = stack.enter_context(_listening(settings))
+        listener = stack.enter_context(listening(settings))
         folder = stack.enter_context(_cache_folder(settings.cache))
         service = Service(recipes, catalog, settings, folder)
         stack.callback(service.crew.close)
-        config = uvicorn.Config(
-            app.make_app(service),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            ws="none",
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=_END_SECONDS,
-            backlog=min(2 * settings.max_requests, 2048),
-        )
-        server = uvicorn.Server(config)
+        server = make_server(service)
         stack.enter_context(_ending(server, service))
         on_start(_address(listener))
         server.run(sockets=[listener])
+
+
+def make_server(service: Service) -> Any:
+    """Return the uvicorn server of a service; `run(sockets=[…])` lets it listen.
+
+    Raises:
+        ModuleNotFoundError: FastAPI or uvicorn is not installed.
+    """
+    uvicorn = importlib.import_module("uvicorn")
+    app = importlib.import_module(f"{__package__}.app")
+    connections = importlib.import_module(f"{__package__}.connections")
+    settings = service.settings
+    config = uvicorn.Config(
+        app.make_app(service),
+        http=connections.connection_class(settings.max_requests, settings.ask_seconds),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_END_SECONDS,
+    )
+    return uvicorn.Server(config)
 
 
 @contextmanager
@@ -254,7 +270,12 @@ def _cache_folder(folder: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
+def listening(settings: ServeSettings) -> Iterator[socket.socket]:
+    """Hold the socket that a server listens at.
+
+    Raises:
+        SynthError: The address is taken, or none of this machine's.
+    """
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         listener = socket.create_server((settings.host, settings.port), family=family)
@@ -268,6 +289,11 @@ def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
         # asyncio sets it only on sockets that know their protocol, which these do not: without it a
         # small answer waits 40 ms for the acknowledgement of its own headers.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # The system ends connections whose client takes nothing; asyncio would hold for them what it has.
+            listener.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(int(1000 * settings.send_seconds), 1)
+            )
         yield listener
 
 

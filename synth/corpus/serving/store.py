@@ -6,6 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,7 +132,8 @@ class ShardStore:
         self._known.pop(path, None)
         self.figures.removed += 1
         for name in (path.name, index_name(path.name)):
-            path.with_name(name).unlink(missing_ok=True)
+            with suppress(OSError):  # whoever waits for another shard gets that all the same
+                path.with_name(name).unlink()
 
     def _find(self) -> None:
         """Count what an earlier server left, the oldest first, and remove what it left half made."""

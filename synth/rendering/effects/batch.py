@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...units import Audio
+from ..batch_device import send
 from .scene import SceneChain, microphone_noise
 
 _SPATIAL = ("mixture", "wet", "interference", "noise")
@@ -35,8 +35,7 @@ def apply_chains(chains: Sequence[SceneChain], stems: Mapping[str, Tensor]) -> N
                 sound[:] = filtered(sound, chain.eq)
             if name in _NOISY and chain.self_noise is not None:
                 if own is None:
-                    noise = microphone_noise(chain.self_noise, sound.shape[-1])
-                    own = torch.from_numpy(noise).to(sound.device)
+                    own = send(microphone_noise(chain.self_noise, sound.shape[-1]), sound.device)
                 sound += own
 
 
@@ -44,14 +43,14 @@ def filtered(sound: Tensor, taps: Audio) -> Tensor:
     """Return a sound (..., T) after a causal filter, as long as before."""
     samples = sound.shape[-1]
     size = _fft_size(samples + len(taps) - 1)
-    response = torch.fft.rfft(torch.from_numpy(np.asarray(taps)).to(sound.device), size)
+    response = torch.fft.rfft(send(taps, sound.device), size)
     whole: Tensor = torch.fft.irfft(torch.fft.rfft(sound, size) * response, size)
     return whole[..., :samples]
 
 
 def _mixed(sound: Tensor, matrix: Audio) -> Tensor:
     """Return matrix (4, 4) times sound (..., 4, T), in float32 whatever matrix products are set to."""
-    columns = torch.from_numpy(matrix).to(sound.device).unbind(1)
+    columns = send(matrix, sound.device).unbind(1)
     channels = sound.unbind(-2)
     total = columns[0][:, None] * channels[0].unsqueeze(-2)
     for column, channel in zip(columns[1:], channels[1:], strict=True):

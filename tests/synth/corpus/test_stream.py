@@ -176,6 +176,22 @@ def test_a_stateful_dataloader_resumes_exactly(
         assert tail == (12 if length is None else min(12, 22 - 3 * stop - 6))
 
 
+def test_a_stateful_dataloader_with_other_workers_is_refused(catalog: Catalog) -> None:
+    """Its state says what every worker was at: with more or fewer of them, order would be lost without a word."""
+
+    def loader(workers: int) -> Any:
+        live = stream(catalog, batch_size=3)
+        return StatefulDataLoader(live, batch_size=3, num_workers=workers, collate_fn=collate)
+
+    first, second = loader(2), loader(1)
+    next(iter(first))
+    second.load_state_dict(first.state_dict())
+    with pytest.raises(
+        RuntimeError, match=r"saved with 2 workers, now there are 1 .*goes on with any number"
+    ):
+        next(iter(second))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_stateful_dataloader_begins_the_next_round(
     catalog: Catalog, truth: list[dict[str, Any]], workers: int

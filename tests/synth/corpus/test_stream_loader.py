@@ -236,7 +236,9 @@ def test_workers_need_no_torch_and_one_thread() -> None:
     pid = loader.crew().pids[0]
     batches = iter(loader)
     next(batches)
-    assert "torch" not in Path(f"/proc/{pid}/maps").read_text()
+    maps = Path(f"/proc/{pid}/maps").read_text()
+    assert "torch" not in maps
+    assert "arrow" not in maps
     assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
     assert b"OMP_NUM_THREADS=1\0" in Path(f"/proc/{pid}/environ").read_bytes()
     loader.close()
@@ -305,6 +307,40 @@ def test_memory_is_used_again() -> None:
     assert len(seen) == 1
     for buffer in pool.clear():
         buffer.close()
+
+
+def test_workers_hold_no_batch_in_their_memory() -> None:
+    """Pages that a worker has mapped count as its memory, as long as the buffer is used: GBs with large batches."""
+    loader = stream(8).loader(1)
+    pid = loader.crew().pids[0]
+    batches = iter(loader)
+    kept = list(islice(batches, 3))
+    open_files = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    assert any("s5kit-batch" in name for name in open_files)
+    assert "s5kit-batch" not in Path(f"/proc/{pid}/maps").read_text()
+    assert "s5kit-batch" in Path("/proc/self/maps").read_text()
+    del kept
+    loader.close()
+
+
+@pytest.mark.parametrize("slots", [0, 3])
+def test_a_sample_written_is_the_sample_put(slots: int) -> None:
+    """Two ways into a buffer, one from another process; empty and transposed arrays, too."""
+    samples = [{**numbers(0, n), "dry": np.ones((7, slots), np.float32).T * n} for n in range(3)]
+    layout = Layout.of(samples[0], 3)
+    pool = BufferPool(layout.size)
+    buffer = pool.take()
+    views = layout.views(pool.lend(buffer))
+    layout.put(views, 0, samples[0])
+    for slot in (2, 1):
+        layout.write(buffer.handle, slot, samples[slot])
+    for name, array in views.items():
+        np.testing.assert_array_equal(array, np.stack([sample[name] for sample in samples]))
+    with pytest.raises(SynthError, match=r"samples of one batch differ: mixture"):
+        layout.write(buffer.handle, 1, {**samples[1], "mixture": np.zeros((2, 1), np.float32)})
+    del views, array
+    for one in pool.clear():
+        one.close()
 
 
 def test_samples_of_other_shapes_are_refused() -> None:
