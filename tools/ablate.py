@@ -26,7 +26,9 @@ def ablate(
     jobs: Annotated[
         int, typer.Option(min=1, help="Cells at the same time; each gets its share of the cores.")
     ] = 1,
-    devices: Annotated[str, typer.Option(help="GPUs that the cells share out: 0,1,2.")] = "",
+    devices: Annotated[
+        str, typer.Option(help="GPUs that the cells of a machine share out: 0,1,2. Ray shows them no others.")
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the plan and list its cells only.")
     ] = False,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from synth import SynthError, apply_overrides, load_yaml, read_bounded, recipe_problems
 
@@ -23,7 +23,20 @@ MAX_CELLS = 10_000
 METRICS = ("label_accuracy", "accuracy_mixture", "ca_sdri", "capi_sdri", "casa_sdr")
 """Figures that are means over scenes, so that two cells can be compared scene by scene."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}$")]
+
+def _text_only(name: object) -> object:
+    if not isinstance(name, str):
+        raise ValueError(
+            f"{name!r} is no text: put the name in quotes (on, off, yes, no and numbers need them)"
+        )
+    return name
+
+
+Name = Annotated[
+    str,
+    BeforeValidator(_text_only),
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}$"),
+]
 _NAME = "letters, digits, _ . + -, at most 32"
 PartName = Literal["sed", "separator"]
 

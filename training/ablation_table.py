@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -157,28 +157,43 @@ def draw(table: Table, path: Path) -> None:
 
     metrics = list(dict.fromkeys(row.metric for row in table.rows))
     names = [" · ".join(row.levels) for row in table.rows if row.metric == metrics[0]]
-    height = 1.1 + len(metrics) * (0.8 + 0.34 * len(names))
+    height = 0.7 + len(metrics) * (0.9 + 0.42 * len(names))
     figure = Figure(figsize=(9.5, height), layout="constrained")
     panels = figure.subplots(len(metrics), 2, squeeze=False, sharey="row")
     for (left, right), metric in zip(panels, metrics, strict=True):
         rows = [row for row in table.rows if row.metric == metric]
-        places = range(len(rows))
-        for place, row in zip(places, rows, strict=True):
-            left.plot(row.values, [place] * len(row.values), "o", color="0.72", markersize=4, zorder=1)
-            _bar(left, place, row.mean, row.low, row.high)
-            _bar(right, place, row.difference, row.difference_low, row.difference_high)
-        right.axvline(0, color="0.6", linewidth=0.8)
-        left.set_yticks(places, names)
-        left.set_ylim(len(rows) - 0.5, -0.5)
-        left.set_xlabel(f"{_TITLES[metric]} [{_UNITS[metric]}]: seeds, mean, 95 % interval")
-        right.set_xlabel(f"difference from {names[0]} [{_UNITS[metric]}], same scenes")
+        form = ".1f" if _UNITS[metric] == "%" else ".2f"
+        for place, row in enumerate(rows):
+            _bar(left, place, row.mean, row.low, row.high, form)
+            if len(row.values) > 1:
+                left.plot(
+                    row.values, [place + 0.24] * len(row.values), "o", mfc="none", color="0.5", markersize=4
+                )
+            _bar(right, place, row.difference, row.difference_low, row.difference_high, f"+{form}")
+        right.text(0, 0, " baseline", color="0.5", fontsize="small", va="center")
+        right.axvline(0, color="0.6", linewidth=0.8, zorder=1)
+        left.set_yticks(range(len(rows)), names)
+        left.set_ylim(len(rows) - 0.4, -0.6)
+        left.set_xlabel(_said(table, metric), fontsize="small")
+        right.set_xlabel(
+            f"difference from {names[0]} [{_UNITS[metric]}] on the same scenes, 95 % over scenes",
+            fontsize="small",
+        )
         for axes in (left, right):
-            axes.grid(axis="x", color="0.9", linewidth=0.6)
+            axes.grid(axis="x", color="0.92", linewidth=0.6)
             axes.set_axisbelow(True)
-            axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(table.title, fontsize="medium")
+            axes.margins(x=0.08)
+            axes.tick_params(axis="y", length=0)
+            axes.tick_params(axis="x", labelsize="small")
+            axes.spines[["top", "right", "left"]].set_visible(False)
+    figure.suptitle(table.title, fontsize="medium", fontweight="bold", x=0.01, ha="left")
     with atomic_write(path) as file:
         figure.savefig(file, dpi=150, format=path.suffix.removeprefix("."))
+
+
+def _said(table: Table, metric: str) -> str:
+    seeds = "mean, 95 % over seeds; rings: each seed" if len(table.seeds) > 1 else f"seed {table.seeds[0]}"
+    return f"{_TITLES[metric]} [{_UNITS[metric]}]: {seeds}"
 
 
 def _row(
@@ -193,7 +208,8 @@ def _row(
         shared = [sorted(a.keys() & b.keys()) for a, b in zip(own, base, strict=True)]
         scenes = sorted(set(shared[0]).intersection(*shared[1:]))
         gains = [np.mean([a[s] - b[s] for a, b in zip(own, base, strict=True)]) for s in scenes]
-        difference, count = interval([float(gain) for gain in gains]), len(scenes)
+        if gains:  # a figure may be defined in other scenes of every cell
+            difference, count = interval([float(gain) for gain in gains]), len(scenes)
     return Row(levels, metric, values, *interval(values), *difference, count)
 
 
@@ -214,11 +230,22 @@ def _column(
     return column
 
 
-def _bar(axes: object, place: float, mean: float, low: float, high: float) -> None:
+def _bar(axes: Any, place: float, mean: float, low: float, high: float, form: str) -> None:
+    """Draw a mean with its number above it and its interval; a mean that is not known is left out."""
     if math.isnan(mean):
         return
     reach = None if math.isnan(low) else [[mean - low], [high - mean]]
-    axes.errorbar([mean], [place], xerr=reach, fmt="o", color="#1b6ca8", capsize=3, markersize=6, zorder=2)  # type: ignore[attr-defined]
+    axes.errorbar([mean], [place], xerr=reach, fmt="o", color="#1b6ca8", capsize=3, markersize=6, zorder=2)
+    number = f"{mean:{form}}".replace("-", "\N{MINUS SIGN}")
+    axes.annotate(
+        number,
+        (mean, place),
+        xytext=(0, 6),
+        textcoords="offset points",
+        ha="center",
+        fontsize="small",
+        zorder=3,
+    )
 
 
 def _cell(value: float) -> str:

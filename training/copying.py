@@ -30,7 +30,7 @@ class CopyAhead:
 
     def __init__(self, batches: Iterable[Mapping[str, Tensor]], device: torch.device) -> None:
         self._batches, self._device = iter(batches), device
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._room = threading.Semaphore(_DEPTH)
         self._done: queue.SimpleQueue[_Moved | BaseException | None] = queue.SimpleQueue()
         self._stopped = False

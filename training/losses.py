@@ -71,6 +71,9 @@ def query_loss(
 ) -> Tensor:
     """Return the mean over queries of minus SNR, and of what is left where the target is silent.
 
+    The mean is that of the queries given: where some weigh 0, parts of a step's batch (`loop.accumulate`, ranks)
+    count alike though they hold different numbers of questions.
+
     The SNR of a silent target is no measure (its target's energy is the epsilon). There the loss is the energy
     of the estimate in dB below the mixture, bent off at `floor_db`:
     ``10 log10(|estimate|^2 / |mixture|^2 + 10^(-floor/10))`` (Wisdom et al., "What's all the fuss about free

@@ -88,7 +88,7 @@ class DataSection(Section):
     classes: Names = Field(None, description="a list of class names, or null for the 18 of the task")
     seed: int = Field(0, description="an integer; other seeds, other scenes")
     workers: int = Field(2, ge=0, le=256, description="0 to 256 processes per device")
-    prefetch: int = Field(2, ge=1, le=64, description="1 to 64 batches per worker")
+    prefetch: int = Field(2, ge=1, le=64, description="1 to 64 batches made ahead, per device")
 
 
 class LoopSection(Section):

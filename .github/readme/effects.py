@@ -111,9 +111,9 @@ def scene_panels(tables: Any) -> list[tuple[str, Draw, Draw]]:
     return [
         ("scene: eq (two bands)", spectrum(spec, tables), spectrum(with_effects(spec, eq=bands), tables)),
         (
-            "scene: self_noise −50 dB",
+            "scene: self_noise −40 dB",
             spectrum(spec, tables),
-            spectrum(with_effects(spec, self_noise=s5.SelfNoise(level_db=-50, seed=1)), tables),
+            spectrum(with_effects(spec, self_noise=s5.SelfNoise(level_db=-40, seed=1)), tables),
         ),
         (
             "scene: level −6 dB",

@@ -236,7 +236,7 @@ class BatchRenderer:
         scene = self._cpu.render(spec, stems=tuple(out))
         sample = scene_sample(scene, form.classes, form.slots, form.frame)
         for stem in out:
-            out[stem][n] = torch.from_numpy(sample[stem]).to(self.device, non_blocking=True)
+            out[stem][n] = send(sample[stem], self.device)
 
     def _add_labels(
         self, specs: Sequence[SceneSpec], form: SampleFormat, out: Batch, positions: Sequence[int] | None

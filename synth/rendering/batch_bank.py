@@ -65,7 +65,8 @@ class FilterBank:
         source: Gives the responses.
         device: Where the spectra live.
         block: Block length B in samples.
-        limit: Bytes it may take; when they are full, all filters make room for those needed now.
+        limit: Bytes it may take, and half as much again for a moment while it grows; when they are
+            full, all filters make room for those needed now.
     """
 
     def __init__(self, source: SpectraSource, device: torch.device, block: int, limit: int) -> None:

@@ -137,8 +137,8 @@ def scene_sample(
             continue
         if stem in _SLOTTED and len(sound) < slots:
             # Not np.pad: this is the largest copy of the whole way.
-            padded = np.zeros((slots, *sound.shape[1:]), dtype=np.float32)
-            padded[: len(sound)] = sound
+            padded = np.empty((slots, *sound.shape[1:]), dtype=np.float32)
+            padded[: len(sound)], padded[len(sound) :] = sound, 0
             sound = padded
         sample[stem] = sound
     return sample

@@ -273,10 +273,13 @@ class _Rendering:
             scratch = self._scratch(block, len(source.blocks))
             convolve.accumulate(out, source.blocks, source.rir.spectra, source.first - first, scratch)
         start = first * block
-        image = np.zeros((FOA_CHANNELS, duration), dtype=np.float32)
+        image = np.empty((FOA_CHANNELS, duration), dtype=np.float32)
+        begin = max(start, 0)
         for line, spectra in zip(image, out, strict=True):  # channel by channel: a quarter of the memory
             sound = convolve.overlap_add(spectra)[max(-start, 0) : duration - start]
-            line[max(start, 0) : max(start, 0) + len(sound)] = sound
+            line[:begin] = 0
+            line[begin : begin + len(sound)] = sound
+            line[begin + len(sound) :] = 0
         if not self.rules.tails:
             image[:, sources[0].onset + len(sources[0].signal) :] = 0
         return image

@@ -27,14 +27,18 @@ def figure(title: str, body: str, note: str = "", css: str = "") -> str:
 
 
 def bars(counts: Mapping[str, float], looks: Looks | None = None, form: Callable[[float], str] = str) -> str:
-    """Return one horizontal bar per name, in the order given; classes have their colours."""
-    most = max([0, *counts.values()]) or 1
+    """Return one horizontal bar per name, in the order given, to the left of 0 for less; classes have their colours."""
+    low, high = min([0, *counts.values()]), max([0, *counts.values()])
+    whole = (high - low) or 1
+    zero = -100 * low / whole
+    rail = f' style="--zero:{zero:.1f}%"' if low < 0 else ""
     rows = []
     for name, count in counts.items():
         css = "plain" if looks is None else looks.of(name).css
+        left = f"margin-left:{zero - max(-100 * count / whole, 0):.1f}%;" if low < 0 else ""
         rows.append(
-            f'<li><span class="name">{esc(name)}</span>'
-            f'<span class="rail"><i class="fill {css}" style="width:{max(100 * count / most, 0):.1f}%"></i></span>'
+            f'<li><span class="name">{esc(name)}</span><span class="rail{" signed" if low < 0 else ""}"{rail}>'
+            f'<i class="fill {css}" style="{left}width:{100 * abs(count) / whole:.1f}%"></i></span>'
             f'<span class="value">{esc(form(count))}</span></li>'
         )
     return f'<ol class="bars">{"".join(rows)}</ol>'

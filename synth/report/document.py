@@ -123,13 +123,18 @@ def _document(
     yield (
         f'<main id="main"><header class="hero">{made_up}<h1>{esc(title)}</h1><p class="lead">{_lead(summary, pages)}</p></header>'
         f"{notices_section(notices, numbers)}"
-        f'<section aria-labelledby="overview"><h2 id="overview">The collection</h2>{tiles(summary, pages)}'
-        f"{overview_charts(summary, looks, pages)}{facts_table(summary)}</section>"
     )
-    yield f'<section aria-labelledby="scenes"><h2 id="scenes">Scenes</h2>{order}{sheet(pages, looks)}</section>'
+    if summary.scenes > 1:
+        yield (
+            f'<section aria-labelledby="overview"><h2 id="overview">The collection</h2>{tiles(summary, pages)}'
+            f"{overview_charts(summary, looks, pages)}{facts_table(summary)}</section>"
+            f'<section aria-labelledby="scenes"><h2 id="scenes">Scenes</h2>{order}{sheet(pages, looks)}</section>'
+        )
     yield '<section class="scenes" aria-label="Scenes one by one">'
     for number, page in enumerate(pages, start=1):
         yield numbered(page, number)
+    if summary.scenes == 1:  # it is no collection: its scene comes first
+        yield facts_table(summary)
     yield f"</section>{_ABOUT.format(version=esc(generator_version()))}</main>\n"
     yield f"<script>{script}</script>\n"
     yield from blobs.elements()

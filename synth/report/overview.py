@@ -48,15 +48,18 @@ def tiles(summary: Summary, pages: Sequence[ScenePage]) -> str:
     found = [
         (f"{summary.scenes:,}", "scene" if summary.scenes == 1 else "scenes"),
         (_duration(summary.seconds * summary.scenes / max(summary.counted, 1)), "of sound"),
-        (f"{sum(summary.targets.values()):,}", "target events"),
-        (f"{len(summary.targets)}", "classes"),
+        (
+            f"{(events := sum(summary.targets.values())):,}",
+            "target event" if events == 1 else "target events",
+        ),
+        (f"{len(summary.targets)}", "class" if len(summary.targets) == 1 else "classes"),
     ]
     if active:
         found.append((f"{100 * several / active:.0f} %", "of target time overlaps"))
     worths = [page.worth for page in pages if page.worth is not None]
     if worths:
         found.append((decibels(mean(worths), sign=True), "SDRi, mean of scenes shown"))
-        found.append((f"{sum(page.mistakes for page in pages)}", "label errors in them"))
+        found.append((f"{sum(page.mistakes for page in pages)}", "label errors"))
     cells = "".join(f"<div><dd>{esc(value)}</dd><dt>{esc(name)}</dt></div>" for value, name in found)
     return f'<dl class="tiles">{cells}</dl>'
 
@@ -155,10 +158,11 @@ def _answers(pages: Sequence[ScenePage], looks: Looks) -> list[str]:
     means = {label: mean(values) for label, values in found.items() if values}
     ordered = dict(sorted(means.items(), key=lambda item: (item[1], item[0])))
     errors = {label: wrong[label] for label in sorted(wrong, key=lambda name: (-wrong[name], name))}
-    improved = charts.bars(ordered, looks, lambda v: decibels(v, sign=True, unit=""))
-    parts = [
-        charts.figure("SDR improvement by class", improved, "dB, mean of the targets found; the worst first.")
-    ]
+    parts = []
+    if ordered:
+        improved = charts.bars(ordered, looks, lambda v: decibels(v, sign=True, unit=""))
+        note = "dB, mean of the targets found; the worst first."
+        parts.append(charts.figure("SDR improvement by class", improved, note))
     if errors:
         note = "Missed targets and false alarms."
         parts.append(charts.figure("Label errors by class", charts.bars(errors, looks, _count), note))

@@ -177,8 +177,10 @@ def test_the_demo_runs_from_sounds_to_verified_shards(
     monkeypatch.setattr(
         "synth.build_demo", lambda out, **options: whole(out, request=small, **options), raising=False
     )
-    status, out, err = run("demo", "run", "--out", tmp_path / "demo", "--num-scenes", 4, "--workers", 1)
+    options = ("--num-scenes", 4, "--workers", 1, "--no-train")
+    status, out, err = run("demo", "run", "--out", tmp_path / "demo", *options)
     assert status == 0, err
     assert "4 scene(s) rendered again: 4 identical" in out
     assert "synthetic" in out
     assert len(list((tmp_path / "demo" / "corpus").glob("*.tar"))) == 1
+    assert (tmp_path / "demo" / "report" / "index.html").read_text().startswith("<!doctype html>")

@@ -90,6 +90,19 @@ def test_estimates_of_any_system_are_judged(official: Path, tmp_path: Path) -> N
     assert '<span class="aside">SDR</span> 20.0 dB' in page
 
 
+def test_the_worst_among_many_are_shown(official: Path, tmp_path: Path) -> None:
+    """A user who asks why a system fails sees where it fails most, not evenly spaced scenes."""
+    write_wav(tmp_path / "estimates/0000_Speech.wav", clicks(1), subtype="FLOAT")
+    options = ("--estimates", tmp_path / "estimates", "--out", tmp_path, "--num", 1)
+    run(*options, "--among", 2, official)
+    page = (tmp_path / "index.html").read_text()
+    assert re.findall(r'<p class="meta"><span>(\d+)</span>', page) == ["0001"]
+    assert "The worst 1 of 2 scenes that were tried" in page
+    for wrong in (["--among", 2], [*options, "--among", 2, "--scenes", "0"]):
+        with pytest.raises(SynthError, match="--among"):
+            run(*wrong, official)
+
+
 def test_a_system_is_run_on_the_scenes(official: Path, tmp_path: Path) -> None:
     """From a system file to estimates beside the targets; with true labels nothing is missed."""
     torch = pytest.importorskip("torch")

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from models import load_model
-from synth import SynthError, build_catalog
+from synth import Catalog, SynthError, build_catalog
 from tests.builders import make_dev_set
 from tools.cli import app
 from training import launch_command, list_presets, load_config, run_command
@@ -99,14 +100,19 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_from_the_catalog_to_weights(catalog: Path, tmp_path: Path) -> None:
-    """Stage 1, then a separator guided by it: each opens with `load_model`, and the figures are on disk."""
+    """Stage 1, then a separator guided by it: each opens with `load_model`; figures and panels are on disk."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     settings = [*SMALL, f"data.catalog={catalog}", "data.recipe=dcase2025"]
     main_of(("sed",), ["--config", "sed-m2d-tiny", *settings, f"out={tmp_path / 'sed'}"])
     guide = f"model.guide.weights={tmp_path / 'sed' / 'best'}"
     predicted = ("validation.labels=[oracle,predicted]", f"validation.tagger={tmp_path / 'sed' / 'best'}")
     main_of(
         ("separator",),
-        ["--config", "separator-timefilm-tiny", *settings, f"out={tmp_path / 'sep'}", guide, *predicted],
+        [
+            *("--config", "separator-timefilm-tiny", *settings, f"out={tmp_path / 'sep'}", guide, *predicted),
+            *("trackers=[tensorboard]", "validation.panels=1"),
+        ],
     )
     first, second = (load_model(tmp_path / name / "best") for name in ("sed", "sep"))
     assert all(torch.equal(second.sed.state_dict()[k], v) for k, v in first.state_dict().items())
@@ -118,6 +124,37 @@ def test_a_run_from_the_catalog_to_weights(catalog: Path, tmp_path: Path) -> Non
         "valid/predicted/label_accuracy",
         "loss",
     } <= figures
+    seen = EventAccumulator(str(tmp_path / "sep" / "tensorboard"))
+    seen.Reload()
+    for kind in ("images", "audio"):
+        names = {name.rpartition("/")[2] for name in seen.Tags()[kind]}
+        assert names == {"mixture", "target", "estimate"}
+    run = json.loads((tmp_path / "sep" / "run.json").read_text())
+    assert run["data"]["catalog_hash"] == Catalog.load(catalog).content_hash
+    assert load_config(tmp_path / "sep" / "config.yaml").validation.num_scenes == 2
+
+
+def test_a_guided_separator_goes_on_to_the_bit(catalog: Path, tmp_path: Path) -> None:
+    """Refinement passes, dropout, a guide that learns, averages: all of it is where it was after three steps."""
+    settings = (
+        *SMALL,
+        f"data.catalog={catalog}",
+        "data.recipe=dcase2025",
+        "schedule.kind=constant",
+        "loop.ema=0.9",
+        "loop.accumulate=2",
+        "validation.every=5",
+    )
+    for out, steps in (("whole", 5), ("parts", 3), ("parts", 5)):
+        config = ["--config", "separator-iterative-2-tiny", *settings, f"out={tmp_path / out}"]
+        main_of(("separator",), [*config, f"loop.steps={steps}"])
+    for file in ("model", "ema", "optimizer"):
+        one, other = (
+            load_file(tmp_path / out / "checkpoints" / "step-000000005" / f"{file}.safetensors")
+            for out in ("whole", "parts")
+        )
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one), file
 
 
 def test_errors_end_with_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,10 +235,11 @@ def test_threads_are_those_asked_for() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_command(catalog: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("preset", ["sed-m2d-tiny", "separator-iterative-2-tiny"])
+def test_two_processes_train_as_one_command(catalog: Path, tmp_path: Path, preset: str) -> None:
     """Both ranks learn from their half of every step and end with the same weights on disk."""
     command = launch_command(
-        "sed-m2d-tiny",
+        preset,
         [*SMALL, f"data.catalog={catalog}", "data.recipe=dcase2025", f"out={tmp_path / 'two'}"],
         num_processes=2,
     )

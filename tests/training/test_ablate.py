@@ -71,6 +71,14 @@ def test_a_wrong_plan_is_refused_by_name(tmp_path: Path, change: str, message: s
         load_ablation(write_plan(tmp_path), [change])
 
 
+def test_a_level_that_yaml_does_not_read_as_text_is_told_how_to_write_it(tmp_path: Path) -> None:
+    """`off:` is the natural name of a level, and false to YAML."""
+    with pytest.raises(SynthError, match=r"axes\.rooms.*False is no text.*quotes"):
+        load_ablation(write_plan(tmp_path, PLAN.replace("few:", "off:")))
+    plan = load_ablation(write_plan(tmp_path, PLAN.replace("few:", '"off":')))
+    assert plan.combinations()[0] == ("off", "slow")
+
+
 def test_shipped_plans_are_whole() -> None:
     """What `s5kit ablate --list` shows can be run: every preset, recipe and set of overrides exists."""
     assert set(list_ablations()) == {"rir-noise-sets", "tiny"}
@@ -105,6 +113,16 @@ def test_the_table_equals_textbook_intervals(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(table.to_csv())))
     assert float(rows[1]["seed1"]) == pytest.approx(seeds[1], abs=1e-5)
     assert rows[0]["difference"] == ""
+
+
+def test_figures_of_other_scenes_have_no_difference(tmp_path: Path) -> None:
+    """Where the cells share no scene with a figure, the table says nothing instead of something."""
+    text = PLAN.replace("  rate: {slow: {}, fast: {train: [optim.lr=0.01]}}\n", "  rate: {slow: {}}\n")
+    plan = load_ablation(write_plan(tmp_path, text), ["seeds=[0]"])
+    few, many = make_outcomes(plan, {("few", 0): [1.0, 2.0], ("many", 0): [3.0]})
+    elsewhere = Outcome(many.levels, 0, {"other": {"label_accuracy": 3.0}})
+    row = compare(plan, [few, elsewhere]).rows[1]
+    assert (math.isnan(row.difference), row.scenes, row.mean) == (True, 0, 3.0)
 
 
 def test_one_seed_has_no_interval() -> None:

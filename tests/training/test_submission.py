@@ -13,7 +13,7 @@ from synth import ProblemsError, SynthError
 from tests.builders import write_wav
 from tests.training.scoring import Says, sound, test_folder
 from training.estimates import Estimate, SceneEstimate
-from training.scenes_to_score import SceneToScore, TestFolder
+from training.scenes_to_score import SceneToScore, TestFolder, open_scenes
 from training.submission import submission_name, submit, validate, write_sources
 
 
@@ -21,6 +21,13 @@ from training.submission import submission_name, submit, validate, write_sources
 def mixtures(tmp_path: Path) -> TestFolder:
     test_folder(tmp_path / "eval_set", {"eval_0001": [], "eval_0002": [], "eval_0003": []})
     return TestFolder(tmp_path / "eval_set", need_targets=False)
+
+
+@pytest.mark.parametrize("place", ["", "synthesized/eval"])
+def test_the_evaluation_sets_of_both_years_are_found(tmp_path: Path, place: str) -> None:
+    """2025 has `eval_set/soundscape`, 2026 `eval_set/synthesized/eval/soundscape`."""
+    test_folder(tmp_path / place, {"eval_0000": []})
+    assert open_scenes(tmp_path, need_targets=False).names == ["eval_0000"]
 
 
 def answer(one: SceneToScore) -> SceneEstimate:

@@ -7,9 +7,9 @@ import hmac
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+CLIENT_GONE = 499
+"""What is counted for a client that did not wait; others use this number as well."""
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger("uvicorn.error")
 
@@ -85,7 +90,7 @@ async def _answer(service: Service, wanted: Wanted, request: Request) -> Respons
             where="content",
             remedy="the server has another catalog, recipe, version or shard size: use the same, or ask anew",
         )
-    stored, handle = await _stored(service, identity, wanted)
+    stored, handle = await _awaited(_stored(service, identity, wanted), request)
     try:
         size = os.fstat(handle).st_size
         etag = f'"{stored.sha256}"' if not wanted.index else f'"{stored.sha256}-index"'
@@ -123,6 +128,24 @@ def _identity(service: Service, wanted: Wanted) -> CorpusIdentity:
         return service.identity(wanted)
     except SynthError as error:
         raise RefusalError(400, error.what, where="SEED", remedy=error.remedy) from error
+
+
+async def _awaited(making: Coroutine[Any, Any, T], request: Request) -> T:
+    """Wait for something as long as the client does: the place of one that has gone is another's."""
+    work, gone = asyncio.ensure_future(making), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise RefusalError(CLIENT_GONE, "the client has gone", where="connection", remedy="ask again")
+        return await work
+    finally:
+        work.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _stored(service: Service, identity: CorpusIdentity, wanted: Wanted) -> tuple[StoredShard, int]:

@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import soundfile
 from PIL import Image
 
 from synth.errors import SynthError
+from synth.report.charts import bars
 from synth.report.document import write_report
 from synth.report.palette import PATTERNS, Looks
 from synth.report.summary import Summary
@@ -131,6 +133,36 @@ def test_the_worst_scenes_come_first(tmp_path: Path) -> None:
     assert [name for name in dict.fromkeys(shown)] == ["bad", "fair", "good", "unasked"]
     assert "The worst come first." in text
     assert "+4.7 dB" in text  # the mean of 12, -3 and 5
+
+
+def test_it_says_what_the_worst_are_the_worst_of(tmp_path: Path) -> None:
+    """Nobody takes the worst of a few for the worst of all."""
+    views = [scene(f"s{n}", estimates=(), score=float(n)) for n in range(2)]
+    collection = Summary("all", scenes=9)
+
+    def said(**options: Any) -> str:
+        return write_report(views, tmp_path, **options).path.read_text()
+
+    assert "The worst come first.</p>" in said()
+    assert "others may be worse" in said(summary=collection)
+    assert "The worst 2 of 9 scenes that were tried" in said(summary=collection, tried=9)
+
+
+def test_one_scene_is_no_collection(tmp_path: Path) -> None:
+    """Who inspects a scene sees that scene, not histograms of one."""
+    page = write_report([scene("s")], tmp_path).path.read_text()
+    assert page.count('<article class="scene"') == 1
+    assert "The collection" not in page
+
+
+def test_bars_of_losses_go_to_the_left() -> None:
+    """A class that a system makes worse is not drawn like one it leaves as it was."""
+    page = bars({"Speech": -6.0, "Cough": 2.0})
+    widths = [float(x) for x in re.findall(r";width:([\d.]+)%", page)]
+    starts = [float(x) for x in re.findall(r"margin-left:([\d.]+)%", page)]
+    assert (starts, widths) == ([0.0, 75.0], [75.0, 25.0])
+    assert "--zero:75.0%" in page
+    assert "margin-left" not in bars({"Speech": 3.0})
 
 
 def test_label_errors_are_marked(tmp_path: Path) -> None:

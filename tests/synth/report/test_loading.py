@@ -12,7 +12,7 @@ import soundfile
 
 from synth import Catalog, SynthError, build_catalog, load_recipe, plan, render, write_corpus, write_scene
 from synth.report.folders import active_extents, labelled_files
-from synth.report.loading import evenly, open_inspection, scene_view
+from synth.report.loading import evenly, open_inspection, scene_view, worst_scenes
 from synth.report.rooms import reverberation_times
 from synth.scenes.spec import SceneSpec
 from tests.builders import make_dev_set, write_wav
@@ -198,3 +198,10 @@ def test_paths_that_hold_no_scenes_are_named(tmp_path: Path) -> None:
     (tmp_path / "soundscape").mkdir()
     with pytest.raises(SynthError, match="no scenes"):
         open_inspection(tmp_path)
+
+
+def test_the_worst_scenes_of_all_that_were_tried() -> None:
+    """The lowest figures, in order; scenes that cannot be judged come last."""
+    worths = [(4, 2.0), (7, None), (1, -3.0), (9, 2.0), (5, 8.0)]
+    assert worst_scenes(worths, 3) == (1, 4, 9)
+    assert worst_scenes(worths, 9) == (1, 4, 9, 5, 7)
