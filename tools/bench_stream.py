@@ -28,8 +28,8 @@ def stream(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure plan, render, sample, encode, read and decode of one process, then whole loaders, then the GPU."""
-    chosen, tables = s5.load_recipe(recipe, overrides or []), s5.Catalog.load(catalog)
     counts = _numbers(workers)
+    chosen, tables = s5.load_recipe(recipe, overrides or []), s5.Catalog.load(catalog)
     stages = s5.measure_stages(chosen, tables, scenes)
     loaders = [
         s5.measure_loader(chosen, tables, count, batch_size=batch_size, seconds=seconds) for count in counts

@@ -64,11 +64,13 @@ def test_bench_stream_measures_every_stage_and_loader(catalog: Path) -> None:
     assert none["scenes_per_s"] > 0
     assert one["scenes_per_s"] > 0
     assert none["worker_mb"] is None
-    assert one["worker_mb"] is None or 10 < one["worker_mb"] < 4000
+    assert one["worker_mb"] is None or 10 < one["worker_mb"] < 200
     text = run("stream", "--catalog", catalog, *options[:-2], "--workers", "0", *SHORT)
     assert "SceneStream.loader, batches of 2" in text
 
 
 def test_bench_stream_refuses_nonsense(catalog: Path) -> None:
-    with pytest.raises(SynthError, match="'two' is no list of numbers"):
-        run("stream", "--catalog", catalog, "--scenes", 4, "--workers", "two", *SHORT)
+    """Before anything is measured, not after a minute of it."""
+    for text in ("two", "0,-1", "", "1,"):
+        with pytest.raises(SynthError, match=f"'{text}' is no list of numbers"):
+            run("stream", "--catalog", catalog, "--scenes", 4, "--workers", text, *SHORT)

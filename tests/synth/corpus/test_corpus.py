@@ -121,7 +121,7 @@ class TestContent:
 
 
 class TestDeterminism:
-    @pytest.mark.parametrize("workers", [2, 4])
+    @pytest.mark.parametrize("workers", [pytest.param(2, marks=pytest.mark.slow), 4])
     def test_any_number_of_workers_gives_the_same_bytes(
         self, clean: Path, tmp_path: Path, workers: int
     ) -> None:

@@ -66,7 +66,7 @@ class TestKill:
         assert code == 0, err
         assert json.loads(out)["killed"] == 48
 
-    @pytest.mark.parametrize("workers", [2, 4])
+    @pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.slow)])
     def test_at_random_moments_with_several(self, tmp_path: Path, workers: int) -> None:
         code, out, err = ended(driver("random", tmp_path, 1, 2, workers), 120)
         assert code == 0, err

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import http.client
 import json
 import random
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,56 +17,12 @@ import pytest
 
 from synth import Catalog, build_catalog, load_recipe, write_corpus
 from synth.corpus.serving.requests import RefusalError, parse_range
-from synth.corpus.serving.server import ServeSettings, Service, listening, make_server
+from synth.corpus.serving.server import ServeSettings, Service
 from synth.errors import SynthError
 from tests.builders import make_dev_set
+from tests.synth.corpus.sites import SHARDS, Site, heard, site
 
-SHARDS = 10
 TOKEN = "a-token-for-tests-0123456789"
-
-
-@dataclass
-class Site:
-    """A running server."""
-
-    port: int
-    service: Service
-    server: Any
-
-    def connections(self) -> int:
-        return len(self.server.server_state.connections)
-
-    def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.putrequest(method, path, skip_host="host" in headers)
-            for name, value in headers.items():
-                connection.putheader(name.replace("_", "-"), value)
-            connection.endheaders()
-            answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return answer.status, found, answer.read()
-        finally:
-            connection.close()
-
-
-@contextmanager
-def site(catalog: Path, folder: Path, **settings: Any) -> Iterator[Site]:
-    chosen = ServeSettings(**{"port": 0, "shard_size": 2, "max_shards": SHARDS, **settings})
-    chosen.check()
-    recipe = load_recipe("dcase2025", ["scene.duration=0.5"])
-    service = Service([recipe], Catalog.load(catalog), chosen, folder)
-    server = make_server(service)
-    with listening(chosen) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield Site(listener.getsockname()[1], service, server)
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -329,105 +281,6 @@ def test_a_client_that_waits_is_told_to_come_again(catalog: Path, files: list[by
             pass
         assert (status, found.ask(path)[2]) == (200, files[4])
         assert found.service.crew.figures.made == 1, "it was made while nobody waited"
-
-
-def heard(client: socket.socket) -> bytes:
-    """What a server says until it closes; a connection that it cuts ends with <gone>."""
-    found = b""
-    try:
-        while data := client.recv(65_536):
-            found += data
-    except ConnectionError:
-        found += b"<gone>"
-    return found
-
-
-def test_clients_that_do_not_ask_lose_their_place(catalog: Path, tmp_path: Path) -> None:
-    """Whoever holds connections open, or writes a request letter by letter, must not shut out the others."""
-    with site(catalog, tmp_path, ask_seconds=0.4, max_requests=1) as found:
-        address = ("127.0.0.1", found.port)
-        idle = [socket.create_connection(address, timeout=10) for _ in range(8)]
-        idle[0].sendall(b"GET /heal")
-        time.sleep(0.1)
-        with socket.create_connection(address, timeout=10) as one_more:
-            assert heard(one_more).startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n")
-        begin = time.monotonic()
-        idle[0].settimeout(0.1)
-        for letter in b"th HTTP/1.1":
-            with suppress(ConnectionError, TimeoutError):
-                idle[0].sendall(bytes([letter]))
-                idle[0].recv(1)
-        for client in idle:
-            with client:
-                client.settimeout(10)
-                assert heard(client) in (b"", b"<gone>")
-        assert time.monotonic() - begin < 5
-        assert found.ask("/health")[0] == 200
-
-
-def test_a_client_that_goes_makes_room(catalog: Path, files: list[bytes], tmp_path: Path) -> None:
-    """A trainer that gives up and asks again must not fill the server with its own ghosts."""
-    with site(catalog, tmp_path, max_requests=1) as found:
-        with socket.create_connection(("127.0.0.1", found.port), timeout=10) as client:
-            client.sendall(b"GET /dcase2025/3/000007.tar HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            while not found.service.crew.busy:
-                time.sleep(0.001)
-            assert found.ask("/health")[0] == 503
-        end = time.monotonic() + 10
-        while found.ask("/health")[0] == 503 and time.monotonic() < end:
-            pass
-        assert found.service.crew.figures.made == 0
-        assert 's5kit_requests_total{status="499"} 1' in found.ask("/metrics")[2].decode()
-        assert found.ask("/dcase2025/3/000007.tar")[2] == files[7]
-        assert found.service.crew.figures.made == 1
-
-
-def test_a_client_that_does_not_read_is_left_alone(catalog: Path, files: list[bytes], tmp_path: Path) -> None:
-    """What it did not take would stay in memory for as long as it likes."""
-    with site(catalog, tmp_path, send_seconds=0.5, ask_seconds=0.05) as found:
-        assert found.ask("/dcase2025/3/000006.tar")[2] == files[6], "who waits for a shard is not idle"
-        small = [socket.socket() for _ in range(3)]
-        for client in small:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.connect(("127.0.0.1", found.port))
-            client.sendall(b"GET /dcase2025/3/000006.tar HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        begin = time.monotonic()
-        while found.connections() < 3 and time.monotonic() < begin + 10:
-            time.sleep(0.01)
-        while found.connections() and time.monotonic() < begin + 20:
-            time.sleep(0.05)
-        assert found.connections() == 0
-        for client in small:
-            client.close()
-
-
-def test_a_cache_that_cannot_be_written_is_said(
-    catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with site(catalog, tmp_path) as found:
-        monkeypatch.setattr(found.service, "get", full)
-        status, headers, data = found.ask("/dcase2025/3/000000.tar")
-        assert (status, headers["content-type"]) == (507, "application/json")
-        assert json.loads(data)["what"] == "it cannot be kept: No space left on device"
-
-
-def test_a_bug_is_no_reading_matter_for_clients(
-    catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_exception(RuntimeError('Traceback (most recent call last):\n  File "secret.py"'))
-        return future
-
-    with site(catalog, tmp_path) as found:
-        monkeypatch.setattr(found.service, "get", broken)
-        status, _, data = found.ask("/dcase2025/3/000000.tar")
-        assert status == 500
-        assert b"secret" not in data
-        assert "see what the server has written" in json.loads(data)["remedy"]
 
 
 def test_many_clients_and_a_small_cache_give_no_wrong_byte(
