@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -180,11 +182,19 @@ def _inside(events: list[Event], duration: float) -> list[Event]:
 
 
 def _frame(strong_KF: NDArray[np.floating[Any]], duration: float, classes: Sequence[str]) -> Any:
-    from sed_scores_eval.base_modules.scores import create_score_dataframe
-
+    create_score_dataframe = _library().base_modules.scores.create_score_dataframe
     frames = strong_KF.shape[1]
     edges = np.round(np.arange(frames + 1) * (duration / frames), _DECIMALS)
     return _own_frame()(create_score_dataframe(strong_KF.T.astype(np.float64), edges, list(classes)))
+
+
+@cache
+def _library() -> Any:
+    """Import sed_scores_eval; setuptools below 81, which it needs, warns of what it uses: nothing a user can mend."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
+        warnings.filterwarnings("ignore", "Deprecated call to `pkg_resources", DeprecationWarning)
+        return importlib.import_module("sed_scores_eval")
 
 
 @cache
@@ -206,8 +216,7 @@ def _own_frame() -> Any:
 def _psds(
     scores: Any, truth: Any, lengths: Any, classes: Sequence[str], name: str
 ) -> tuple[float, dict[str, float]]:
-    from sed_scores_eval import intersection_based
-
+    intersection_based = _library().intersection_based
     setting = dict(SCENARIOS[name])
     if len(classes) == 1:  # no other class can be confused with it: the mean over none would be nan
         setting |= {"cttc_threshold": None, "alpha_ct": 0.0}
@@ -220,8 +229,7 @@ def _psds(
 def _segments(
     scores: Any, truth: Any, lengths: Any, classes: Sequence[str], threshold: float, segment: float
 ) -> tuple[dict[str, float], dict[str, float]]:
-    from sed_scores_eval import segment_based
-
+    segment_based = _library().segment_based
     options = {"segment_length": segment, "time_decimals": _DECIMALS}
     f1, *_ = segment_based.fscore(scores, truth, lengths, threshold, **options)
     segments = sum(math.ceil(round(length / segment, _DECIMALS)) for length in lengths.values())
