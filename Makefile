@@ -10,7 +10,7 @@ export OPENBLAS_NUM_THREADS := 1
 .PHONY: help demo test test-all lint clean
 help:
 	@echo "make demo      build the embedded synthetic sounds, write 200 scenes, train two small nets, write a report"
-	@echo "make test      lint, types, import rules, tests (about 12 minutes on 2 cores)"
+	@echo "make test      lint, types, import rules, tests (about 9 minutes on 2 cores)"
 	@echo "make test-all  the same with the slow tests"
 	@echo "make clean     remove .venv and demo/"
 
