@@ -16,8 +16,9 @@ import typer
 import webdataset
 from typer.testing import CliRunner
 
-from synth import Catalog, SynthError, build_catalog, load_recipe, write_corpus
+from synth import SynthError, build_catalog
 from tests.builders import make_dev_set
+from tests.synth.corpus.sites import small_catalog, stored_shards
 from tools.stream import stream
 
 ROOT = Path(__file__).parents[2]
@@ -27,19 +28,13 @@ WHAT = ["--recipe", "dcase2025", "--seed", "3", "--shard-size", "2", "--set", "s
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("catalog")
-    make_dev_set(folder / "dev_set", positions=6, taps=200, seconds=0.1, noise_seconds=0.6)
-    build_catalog("dcase2025", folder / "dev_set", folder / "catalog", workers=1)
-    return folder / "catalog"
+    return small_catalog(tmp_path_factory.mktemp("catalog"))
 
 
 @pytest.fixture(scope="module")
 def corpus(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three shards as `s5kit synth` writes them."""
-    folder = tmp_path_factory.mktemp("corpus")
-    recipe = load_recipe("dcase2025", ["scene.duration=0.5"])
-    write_corpus(recipe, Catalog.load(catalog), folder, num_scenes=6, seed=3, shard_size=2)
-    return sorted(folder.glob("*.tar"))
+    return stored_shards(catalog, tmp_path_factory.mktemp("corpus"), 3)
 
 
 def command(catalog: Path, *options: str) -> list[str]:

@@ -12,10 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synth import Catalog, load_recipe
+from synth import Catalog, build_catalog, load_recipe, write_corpus
 from synth.corpus.serving.server import ServeSettings, Service, listening, make_server
+from tests.builders import make_dev_set
 
 SHARDS = 10
+
+
+def small_catalog(folder: Path) -> Path:
+    """Build the catalog that is served."""
+    make_dev_set(folder / "dev_set", positions=6, taps=200, seconds=0.1, noise_seconds=0.6)
+    build_catalog("dcase2025", folder / "dev_set", folder / "catalog", workers=1)
+    return folder / "catalog"
+
+
+def stored_shards(catalog: Path, folder: Path, shards: int) -> list[Path]:
+    """Return the shards, of two scenes each, as a corpus on disk has them."""
+    recipe = load_recipe("dcase2025", ["scene.duration=0.5"])
+    write_corpus(recipe, Catalog.load(catalog), folder, num_scenes=2 * shards, seed=3, shard_size=2)
+    return sorted(folder.glob("*.tar"))
 
 
 @dataclass

@@ -15,31 +15,24 @@ from typing import Any
 
 import pytest
 
-from synth import Catalog, build_catalog, load_recipe, write_corpus
+from synth import Catalog
 from synth.corpus.serving.requests import RefusalError, parse_range
 from synth.corpus.serving.server import ServeSettings, Service
 from synth.errors import SynthError
-from tests.builders import make_dev_set
-from tests.synth.corpus.sites import SHARDS, Site, heard, site
+from tests.synth.corpus.sites import SHARDS, Site, heard, site, small_catalog, stored_shards
 
 TOKEN = "a-token-for-tests-0123456789"
 
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("catalog")
-    make_dev_set(folder / "dev_set", positions=6, taps=200, seconds=0.1, noise_seconds=0.6)
-    build_catalog("dcase2025", folder / "dev_set", folder / "catalog", workers=1)
-    return folder / "catalog"
+    return small_catalog(tmp_path_factory.mktemp("catalog"))
 
 
 @pytest.fixture(scope="module")
 def files(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """The shards as a corpus on disk has them."""
-    folder = tmp_path_factory.mktemp("corpus")
-    recipe = load_recipe("dcase2025", ["scene.duration=0.5"])
-    write_corpus(recipe, Catalog.load(catalog), folder, num_scenes=2 * SHARDS, seed=3, shard_size=2)
-    return [path.read_bytes() for path in sorted(folder.glob("*.tar"))]
+    return [path.read_bytes() for path in stored_shards(catalog, tmp_path_factory.mktemp("corpus"), SHARDS)]
 
 
 @pytest.fixture(scope="module")
